@@ -1,0 +1,54 @@
+"""The errors that reluproof raises; each message names the thing, its value and the remedy."""
+
+from __future__ import annotations
+
+
+class ReluproofError(Exception):
+    """Base of every error that reluproof raises on purpose."""
+
+
+class UsageError(ReluproofError, ValueError):
+    """An argument is wrong: the message says which, what it was, and what to give instead."""
+
+
+class LoadError(ReluproofError):
+    """A file cannot be read as a network or as data: missing, truncated, or of another kind."""
+
+
+class UnsupportedOperator(LoadError):
+    """A network uses an operator or attribute that reluproof does not read. Nothing is ever ignored.
+
+    ``node``, ``op`` and ``attribute`` name the place; ``remedy`` says what could be done.
+    """
+
+    def __init__(self, node: str, op: str, attribute: str = "", remedy: str = "") -> None:
+        self.node, self.op, self.attribute, self.remedy = node, op, attribute, remedy
+        detail = f" ({attribute})" if attribute else ""
+        hint = f"; {remedy}" if remedy else ""
+        super().__init__(f"node {node!r}: operator {op}{detail} is not supported{hint}")
+
+
+class LoadMismatch(LoadError):
+    """The loaded network and the source runtime disagree on the same input; ``difference`` is the largest."""
+
+    def __init__(self, source: str, difference: float, tolerance: float) -> None:
+        self.source, self.difference, self.tolerance = source, difference, tolerance
+        super().__init__(
+            f"the loaded network differs from {source} by {difference:.3g} (allowed {tolerance:.3g}) on random inputs; "
+            "reluproof refuses to make claims about it: please report the model's operators"
+        )
+
+
+class MissingDependency(ReluproofError, ImportError):
+    """An optional package is needed for this and is not installed."""
+
+
+class SoundnessError(ReluproofError):
+    """Two facts that cannot both be true, such as a lower bound above an evaluated point.
+
+    No number of this run can be trusted: please report it with the network and the query.
+    """
+
+
+class SolverError(ReluproofError):
+    """A solver refused the problem or returned something that its interface does not allow."""
