@@ -1,0 +1,1 @@
+"""Attacks propose points; only verify.witness says whether one is a counterexample."""

@@ -1,0 +1,1 @@
+"""The shared bounds module: every method's numbers come from here."""

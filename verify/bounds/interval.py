@@ -1,0 +1,64 @@
+"""Interval bound propagation: the interval of each node from the intervals of the nodes that it reads.
+
+``|W v + b - (W mid + b)| <= |W| rad`` (Gowal et al. 2018, equation 6), plus the rounding of both products.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from verify.bounds.nouns import Interval
+from verify.bounds.rounding import slack
+from verify.floating import TINY, down, gamma, up
+from verify.network import Node
+from verify.operators import Add, Concat, Linear, ReLU
+from verify.region import centre_and_radius
+
+
+def propagate(node: Node, inputs: list[Interval]) -> tuple[Interval, Tensor | None]:
+    """The interval of ``node``, and the rounding slack of a linear one.
+
+    Recomputed with outward rounding from ``inputs``, which are trusted to hold.
+    """
+    op = node.operator
+    if isinstance(op, Linear):
+        return _linear(op, inputs[0])
+    return _RULES[type(op)](op, inputs), None
+
+
+def _linear(op: Linear, x: Interval) -> tuple[Interval, Tensor | None]:
+    if (
+        op.terms == 0
+        and op.bias is None
+        and op.weight_ulps == 0
+        and not bool(getattr(op, "weight", torch.ones(1)).lt(0).any())
+    ):
+        return Interval(op.linear(x.lower), op.linear(x.upper)), None
+    loss = slack(op, x.magnitude())
+    mid, rad = centre_and_radius(x.lower, x.upper)
+    centre = op.apply(mid)
+    radius = op.absolute(rad) * (1.0 + gamma(op.terms)) + (op.terms + 1) * TINY
+    if loss is not None:
+        # mid is at most twice the magnitude away from what `slack` assumed: its own rounding is one more unit.
+        radius = up(radius) + loss * 2.0
+    return Interval(down(centre - up(radius)), up(centre + up(radius))), loss
+
+
+def _relu(_: ReLU, inputs: list[Interval]) -> Interval:
+    return Interval(inputs[0].lower.clamp(min=0), inputs[0].upper.clamp(min=0))
+
+
+def _add(_: Add, inputs: list[Interval]) -> Interval:
+    a, b = inputs
+    return Interval(down(a.lower + b.lower), up(a.upper + b.upper))
+
+
+def _concat(op: Concat, inputs: list[Interval]) -> Interval:
+    axis = op.axis + 1
+    return Interval(torch.cat([i.lower for i in inputs], axis), torch.cat([i.upper for i in inputs], axis))
+
+
+_RULES: dict[type, Callable[..., Interval]] = {ReLU: _relu, Add: _add, Concat: _concat}

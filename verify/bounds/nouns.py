@@ -1,0 +1,91 @@
+"""Intervals, and the bounds of every node of a network over a region."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from verify.errors import SoundnessError
+from verify.network import Network
+from verify.region import Box
+from verify.verdict import Evidence
+
+
+@dataclass(frozen=True)
+class Interval:
+    """``lower <= v <= upper`` entry by entry; tensors (B, *shape)."""
+
+    lower: Tensor
+    upper: Tensor
+
+    def intersect(self, other: Interval, *, where: str) -> Interval:
+        """The tighter end of each side. Both must hold, so a crossed result is a SoundnessError naming ``where``."""
+        lower, upper = torch.maximum(self.lower, other.lower), torch.minimum(self.upper, other.upper)
+        if bool((lower > upper).any()):
+            gap = float((lower - upper).max())
+            raise SoundnessError(
+                f"{where}: two sound bounds exclude each other by {gap:.3g}; no number of this run can be trusted"
+            )
+        return Interval(lower, upper)
+
+    def magnitude(self) -> Tensor:
+        """``max |v|``."""
+        return torch.maximum(self.lower.abs(), self.upper.abs())
+
+    def select(self, index: Tensor) -> Interval:
+        """The intervals of the inputs ``index``."""
+        return Interval(self.lower[index], self.upper[index])
+
+    def to(self, dtype: torch.dtype) -> Interval:
+        """A copy in another dtype, for searches."""
+        return Interval(self.lower.to(dtype), self.upper.to(dtype))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What is known of every node before a backward pass; sound over the whole region.
+
+    ``values[i]``: the interval of node i, the tightest known. ``pre[r]``: the pre-activation interval that the
+    relaxation of ReLU r uses (it may be looser than ``values``, when a method is asked for in its raw form).
+    ``slack[i]``: for a linear node, what one backward step through it may lose to rounding, per unit of coefficient
+    (see :mod:`verify.bounds.rounding`). ``source`` names the method; evidence is contagious.
+    """
+
+    values: tuple[Interval, ...]
+    pre: Mapping[int, Interval]
+    slack: tuple[Tensor | None, ...]
+    source: str
+    evidence: Evidence = Evidence.RECOMPUTED
+
+    def select(self, index: Tensor) -> Bounds:
+        """The bounds of the inputs ``index`` (k,)."""
+        return Bounds(
+            tuple(v.select(index) for v in self.values),
+            {r: v.select(index) for r, v in self.pre.items()},
+            tuple(None if s is None else s[index] for s in self.slack),
+            self.source,
+            self.evidence,
+        )
+
+
+def unstable(pre: Interval) -> Tensor:
+    """Which ReLUs are neither active (l >= 0) nor inactive (u <= 0): bool, the interval's shape."""
+    return (pre.lower < 0) & (pre.upper > 0)
+
+
+def count_relus(network: Network, bounds: Bounds) -> dict[str, tuple[int, int, int]]:
+    """Active, inactive and unstable ReLUs of each layer, summed over the inputs."""
+    counts = {}
+    for r, pre in bounds.pre.items():
+        inactive = int((pre.upper <= 0).sum())
+        free = int(unstable(pre).sum())
+        counts[network.nodes[r].name] = (pre.lower.numel() - inactive - free, inactive, free)
+    return counts
+
+
+def region_interval(region: Box) -> Interval:
+    """The input node's interval."""
+    return Interval(region.lower, region.upper)

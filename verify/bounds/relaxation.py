@@ -1,0 +1,65 @@
+"""The one place that says by which lines an unstable ReLU is replaced.
+
+For ``l < 0 < u`` and ``l <= y <= u``: ``slope y <= relu(y)`` for any slope in [0, 1] below, and above it the chord
+``relu(y) <= s y + t`` with ``s = u/(u-l)``, ``t = -s l`` (Ehlers 2017; Wong & Kolter 2018, figure 2).
+Any ``s`` in [0, 1] is sound with ``t = max(u (1 - s), -s l)``, since relu is convex: that is how ``t`` is computed, upwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from verify.bounds.nouns import Interval
+from verify.floating import TINY, UNIT, gamma, up
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Lines around each ReLU of a layer: ``lower y <= relu(y) <= upper y + intercept``; (B, S or 1, *shape)."""
+
+    lower: Tensor
+    upper: Tensor
+    intercept: Tensor
+
+
+def chord(pre: Interval) -> tuple[Tensor, Tensor]:
+    """Slope and intercept of the upper line, (B, *shape): (1, 0) when active, (0, 0) when inactive.
+
+    The intercept is rounded up far enough to pay for any slope that the product of a coefficient with ``s`` rounds to,
+    and for the rounding of the dot product of coefficients with intercepts.
+    """
+    low, high = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
+    free = (low < 0) & (high > 0)
+    s = torch.where(free, high / (high - low).clamp(min=TINY), (pre.lower >= 0).to(high.dtype)).clamp(0, 1)
+    # The computed coefficient is a s' with |s' - s| <= u s: t must be enough for s' as well.
+    t = up(torch.maximum(high * (1.0 - s), -low * s)) + (high - low) * (4.0 * UNIT)
+    size = pre.lower[0].numel()
+    return s, torch.where(free, up(t) * (1.0 + gamma(size)), torch.zeros_like(t))
+
+
+def dual_slope(pre: Interval) -> Tensor:
+    """Wong & Kolter's choice: the lower line is parallel to the chord, ``u/(u-l)``."""
+    return chord(pre)[0]
+
+
+def crown_slope(pre: Interval) -> Tensor:
+    """CROWN's choice (Zhang et al. 2018, section 3.2): slope 1 when ``u >= -l``, else 0, the smaller area."""
+    return (pre.upper >= -pre.lower).to(pre.lower.dtype)
+
+
+SLOPES: Mapping[str, Callable[[Interval], Tensor]] = {"dual": dual_slope, "crown": crown_slope}
+
+
+def lines(pre: Interval, slope: Tensor) -> Lines:
+    """The lines of a layer with lower slopes ``slope`` (B, *shape) or (B, S, *shape), clipped to [0, 1].
+
+    Stable ReLUs are exact whatever ``slope`` says: slope 1 when active, 0 when inactive.
+    """
+    s, t = (v.unsqueeze(1) for v in chord(pre))
+    slope = slope if slope.dim() == s.dim() else slope.unsqueeze(1)
+    free = ((pre.lower < 0) & (pre.upper > 0)).unsqueeze(1)
+    return Lines(torch.where(free, slope.clamp(0, 1), s), s, t)

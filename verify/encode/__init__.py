@@ -1,0 +1,1 @@
+"""Queries and pre-activation bounds become linear and mixed-integer programs."""

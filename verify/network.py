@@ -1,0 +1,129 @@
+"""The network: nodes in topological order, evaluated in whatever arithmetic the caller brings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from verify.errors import LoadError, UsageError
+from verify.operators import Add, Concat, Input, Linear, Operator, ReLU, Shape
+
+
+@dataclass(frozen=True)
+class Node:
+    """One operator, and the positions of the nodes that it reads."""
+
+    name: str
+    operator: Operator
+    inputs: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the node's value without the batch axis."""
+        return self.operator.output_shape
+
+
+@dataclass(frozen=True)
+class Network:
+    """A feed-forward network; node 0 is the input and the last node, of shape (n_out,), the output.
+
+    Weights are float64. ``source`` says where the network came from, for reports.
+    """
+
+    nodes: tuple[Node, ...]
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.nodes or not isinstance(self.nodes[0].operator, Input):
+            raise UsageError("a network needs nodes, the first of them its Input")
+        for position, node in enumerate(self.nodes):
+            if any(not 0 <= i < position for i in node.inputs):
+                raise UsageError(f"node {node.name!r} reads a node that does not come before it")
+            for tensor in node_tensors(node):
+                if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                    raise LoadError(
+                        f"node {node.name!r} has weights that are NaN or infinite: nothing can be proved about it"
+                    )
+        if len(self.nodes[-1].shape) != 1:
+            raise UsageError(f"the output has shape {self.nodes[-1].shape}: a vector of scores is needed")
+
+    @property
+    def input_shape(self) -> Shape:
+        """Shape of one input."""
+        return self.nodes[0].shape
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs n_out."""
+        return self.nodes[-1].shape[0]
+
+    @property
+    def relus(self) -> tuple[int, ...]:
+        """Positions of the ReLU nodes, in topological order."""
+        return tuple(i for i, node in enumerate(self.nodes) if isinstance(node.operator, ReLU))
+
+    def values(self, x: Tensor) -> Iterator[Tensor]:
+        """The value of every node in order, for inputs ``x`` (N, *input_shape), in the dtype of ``x`` and the weights."""
+        done: list[Tensor] = []
+        for node in self.nodes:
+            args = [done[i] for i in node.inputs]
+            match node.operator:
+                case Input():
+                    value = x
+                case Linear() as op:
+                    value = op.apply(args[0])
+                case ReLU():
+                    value = args[0].clamp(min=0)
+                case Add():
+                    value = args[0] + args[1]
+                case Concat(axis=axis):
+                    value = torch.cat(args, dim=axis + 1)
+            done.append(value)
+            yield value
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Scores ``f(x)``: (N, *input_shape) -> (N, n_out)."""
+        if tuple(x.shape[1:]) != self.input_shape:
+            raise UsageError(
+                f"the network takes inputs of shape {self.input_shape}, got {tuple(x.shape[1:])}"
+            )
+        value = x
+        for value in self.values(x):
+            pass
+        return value
+
+    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Network:
+        """A copy with its floating tensors in another dtype, all tensors on another device."""
+        return replace(self, nodes=tuple(_moved(node, dtype, device) for node in self.nodes))
+
+    def digest(self) -> str:
+        """SHA-256 over the operators and every stored number, as hexadecimal: the network's identity."""
+        hasher = hashlib.sha256()
+        for node in self.nodes:
+            plain = {f.name: getattr(node.operator, f.name) for f in fields(node.operator)}
+            shown = {k: v for k, v in plain.items() if not isinstance(v, Tensor)}
+            hasher.update(repr((type(node.operator).__name__, sorted(shown.items()), node.inputs)).encode())
+            for name, value in sorted(plain.items()):
+                if isinstance(value, Tensor):
+                    array = value.detach().cpu().contiguous().numpy()
+                    hasher.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
+        return hasher.hexdigest()
+
+
+def node_tensors(node: Node) -> list[Tensor]:
+    """The tensors that a node stores."""
+    values = (getattr(node.operator, f.name) for f in fields(node.operator))
+    return [value for value in values if isinstance(value, Tensor)]
+
+
+def _moved(node: Node, dtype: torch.dtype | None, device: torch.device | str | None) -> Node:
+    changes = {}
+    for f in fields(node.operator):
+        value = getattr(node.operator, f.name)
+        if isinstance(value, Tensor):
+            changes[f.name] = value.to(device=device, dtype=dtype if value.is_floating_point() else None)
+    return replace(node, operator=replace(node.operator, **changes)) if changes else node
