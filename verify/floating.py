@@ -28,9 +28,7 @@ def gamma(terms: int) -> float:
     """
     count = terms + 4
     if count > 2**40:
-        raise UsageError(
-            f"a dot product of {terms} terms is too long for a useful rounding bound (limit 2^40)"
-        )
+        raise UsageError(f"a dot product of {terms} terms is too long for a useful rounding bound (limit 2^40)")
     return count * UNIT * (1.0 + count * 4.0 * UNIT)
 
 

@@ -88,9 +88,7 @@ class Network:
     def __call__(self, x: Tensor) -> Tensor:
         """Scores ``f(x)``: (N, *input_shape) -> (N, n_out)."""
         if tuple(x.shape[1:]) != self.input_shape:
-            raise UsageError(
-                f"the network takes inputs of shape {self.input_shape}, got {tuple(x.shape[1:])}"
-            )
+            raise UsageError(f"the network takes inputs of shape {self.input_shape}, got {tuple(x.shape[1:])}")
         value = x
         for value in self.values(x):
             pass

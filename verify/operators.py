@@ -141,9 +141,7 @@ class Conv(Linear):
             )
 
     def _spatial(self) -> list[int]:
-        sizes = zip(
-            self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation, strict=True
-        )
+        sizes = zip(self.input_shape[1:], self.weight.shape[2:], self.stride, self.padding, self.dilation, strict=True)
         return [(n + 2 * p - d * (k - 1) - 1) // s + 1 for n, k, s, p, d in sizes]
 
     @property
@@ -200,9 +198,7 @@ class Conv(Linear):
             *window.shape,
         )  # output channel, input channel, kernel position, output position
         column = np.broadcast_to(channel[:, :, None, None] * size + window[None, None], shape)
-        row = np.broadcast_to(
-            (np.arange(out)[:, None] * (rows * cols) + np.arange(rows * cols))[:, None, None], shape
-        )
+        row = np.broadcast_to((np.arange(out)[:, None] * (rows * cols) + np.arange(rows * cols))[:, None, None], shape)
         value = np.broadcast_to(weight[:, :, :, None], shape)
         inside = np.broadcast_to(window[None, None] >= 0, shape) & (value != 0)
         full = (out * rows * cols, channels * size)

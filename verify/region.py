@@ -55,11 +55,21 @@ class Box:
 
         Recomputed: the closed form ``a . mid - |a| . rad`` with its rounding; nothing is trusted.
         """
+        middle, spread = self._parts(a)
+        return down(middle - spread)
+
+    def minimise_both(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`minimise` of ``a`` and of ``-a``."""
+        middle, spread = self._parts(a)
+        return down(middle - spread), down(-middle - spread)
+
+    def _parts(self, a: Tensor) -> tuple[Tensor, Tensor]:
         a = a.flatten(2)
         mid, rad = centre_and_radius(self.lower.flatten(1), self.upper.flatten(1))
-        rounding = gamma(2 * a.shape[-1] + 8)
-        paid = up((rad + (mid.abs() + rad) * rounding) * (1.0 + rounding)) + a.shape[-1] * math.ulp(0.0)
-        return down(_dot(a, mid) - _dot(a.abs(), paid)) - _underflow(a.shape[-1])
+        size = a.shape[-1]
+        rounding = gamma(2 * size + 8)
+        paid = up((rad + (mid.abs() + rad) * rounding) * (1.0 + rounding))
+        return _dot(a, mid), up(_dot(a.abs(), paid)) + _underflow(size)
 
     def project(self, x: Tensor) -> Tensor:
         """The nearest point of the region, up to rounding: (B, *shape) -> (B, *shape)."""
@@ -113,6 +123,10 @@ class _RoundBall(Box):
     centre: Tensor
     epsilon: Fraction
 
+    def minimise_both(self, a: Tensor) -> tuple[Tensor, Tensor]:
+        """:meth:`minimise` of ``a`` and of ``-a``."""
+        return self.minimise(a), self.minimise(-a)
+
     def _split(self, a: Tensor, room: Tensor) -> Tensor:
         """The part ``p`` (B, S, n) of ``a`` that the ball pays for; ``room`` is how far each coordinate may go."""
         raise NotImplementedError
@@ -141,8 +155,7 @@ class _RoundBall(Box):
         """See :meth:`Box.contains`; the length of ``x - centre`` is compared in rational arithmetic."""
         pairs = zip(x.flatten(1).tolist(), self.centre.flatten(1).tolist(), strict=True)
         exact = [
-            self._exactly_within([Fraction(v) - Fraction(c) for v, c in zip(*pair, strict=True)])
-            for pair in pairs
+            self._exactly_within([Fraction(v) - Fraction(c) for v, c in zip(*pair, strict=True)]) for pair in pairs
         ]
         return super().contains(x) & torch.tensor(exact)
 
@@ -157,9 +170,7 @@ class _RoundBall(Box):
         radius = float(self.epsilon) * (1.0 - 2.0**-30)
 
         def candidate(multiplier: Tensor) -> Tensor:
-            return torch.minimum(
-                torch.maximum(centre + self._shrink(flat - centre, multiplier), lower), upper
-            )
+            return torch.minimum(torch.maximum(centre + self._shrink(flat - centre, multiplier), lower), upper)
 
         low = torch.zeros(len(flat), 1, dtype=x.dtype)
         high = torch.full_like(low, 1.0)
@@ -194,17 +205,11 @@ class L2Ball(_RoundBall):
         ratio = torch.where(size > 0, room / size, torch.full_like(size, math.inf))
         order = ratio.argsort(dim=-1)
         ratio, sorted_size = ratio.gather(-1, order), size.gather(-1, order)
-        sorted_room = torch.where(
-            sorted_size > 0, room.expand_as(size).gather(-1, order), torch.zeros_like(ratio)
-        )
-        full = (sorted_room**2).cumsum(
-            -1
-        ) - sorted_room**2  # length^2 of the coordinates already at their wall
+        sorted_room = torch.where(sorted_size > 0, room.expand_as(size).gather(-1, order), torch.zeros_like(ratio))
+        full = (sorted_room**2).cumsum(-1) - sorted_room**2  # length^2 of the coordinates already at their wall
         rest = (sorted_size**2).flip(-1).cumsum(-1).flip(-1)
         tau2 = ((epsilon2 - full) / rest.clamp(min=1e-300)).clamp(min=0)
-        fits = (tau2 <= ratio**2) & (
-            full <= epsilon2
-        )  # the first interval of tau that holds its own solution
+        fits = (tau2 <= ratio**2) & (full <= epsilon2)  # the first interval of tau that holds its own solution
         first = fits.to(torch.int8).argmax(-1, keepdim=True)
         tau = tau2.gather(-1, first).sqrt()
         # Nothing fits: every coordinate reaches its wall inside the ball, and the box pays for everything.
@@ -281,9 +286,7 @@ def ball(
         lowest, highest = (parse_decimal(end, "clip") for end in clip)
         if lowest >= highest:
             raise UsageError(f"clip is {clip[0]} {clip[1]}: the first must be below the second")
-        outside = int(
-            ((centre < float_below(lowest)) | (centre > float_above(highest))).flatten(1).any(1).sum()
-        )
+        outside = int(((centre < float_below(lowest)) | (centre > float_above(highest))).flatten(1).any(1).sum())
         if outside:
             raise UsageError(
                 f"{outside} of {len(centre)} inputs have entries outside clip [{clip[0]}, {clip[1]}] (they range over "

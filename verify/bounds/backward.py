@@ -7,7 +7,7 @@ Every method of this project is this pass with other slopes (DESIGN.md section 2
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -18,7 +18,7 @@ from verify.bounds.relaxation import Lines
 from verify.bounds.rounding import underflow
 from verify.floating import UNIT, down, gamma, up
 from verify.network import Network
-from verify.operators import Add, Concat, Input, Linear, ReLU
+from verify.operators import Add, Concat, Linear, ReLU
 from verify.region import Box
 
 
@@ -33,22 +33,44 @@ class Rows:
 
 @dataclass
 class _Pass:
-    """The form while it moves: coefficients by node, and what has become constant. Local to one pass."""
+    """The form while it moves: coefficients by node, and what has become constant. Local to one pass.
 
+    When every ReLU's lines are parallel, minus a row has minus the row's coefficients, and ``mirrored`` is the
+    constant of that form: one pass then gives both sides.
+    """
+
+    network: Network
+    bounds: Bounds
+    lines: Mapping[int, Lines] | None
     pending: dict[int, Tensor]
     constant: Tensor
+    mirrored: Tensor | None
 
     def add(self, amount: Tensor) -> None:
+        """The form gains ``amount``; the mirrored one loses it."""
         self.constant = down(self.constant + amount)
+        if self.mirrored is not None:
+            self.mirrored = down(self.mirrored - amount)
+
+    def push(self, j: int, a: Tensor) -> None:
+        """Give node j the coefficient ``a``; where one waits already, the sum's rounding is paid for."""
+        if j not in self.pending:
+            self.pending[j] = a
+            return
+        total = self.pending[j] + a
+        self.pending[j] = total
+        size = total[0, 0].numel()
+        magnitude = self.bounds.values[j].magnitude() * (2.0 * UNIT * (1.0 + gamma(size + 8)))
+        self.lose(up(_dot(total.abs(), magnitude)))
+
+    def lose(self, loss: Tensor) -> None:
+        """Both forms lose ``loss``."""
+        self.constant = down(self.constant - loss)
+        if self.mirrored is not None:
+            self.mirrored = down(self.mirrored - loss)
 
 
-def backward(
-    network: Network,
-    region: Box,
-    bounds: Bounds,
-    rows: Rows,
-    lines: Mapping[int, Lines] | None,
-) -> Tensor:
+def backward(network: Network, region: Box, bounds: Bounds, rows: Rows, lines: Mapping[int, Lines] | None) -> Tensor:
     """Lower bounds (B, S) of ``rows`` over the region.
 
     ``lines`` gives the slopes of every ReLU on the way; with None the pass stops at the ReLUs and takes their
@@ -58,76 +80,103 @@ def backward(
     Recomputed: everything, in the dtype of the arguments, with every rounding error of float64 paid for through
     ``bounds.slack`` (float32 arguments serve searches only). Trusted: that ``bounds`` hold over the region.
     """
-    state = _Pass({rows.start: rows.coefficient}, rows.constant)
-    for i in range(rows.start, -1, -1):
-        if i not in state.pending:
-            continue
-        a = state.pending.pop(i)
-        node = network.nodes[i]
-        op = node.operator
-        if isinstance(op, Input):
-            state.add(region.minimise(a))
-        elif isinstance(op, Linear):
-            _through_linear(state, bounds, i, op, node.inputs[0], a)
-        elif isinstance(op, ReLU) and lines is None:
-            _at_interval(state, bounds, i, a)
-        elif isinstance(op, ReLU):
-            assert lines is not None
-            _push(state, bounds, node.inputs[0], _through_relu(state, lines[i], a))
-        elif isinstance(op, Add):
-            for j in node.inputs:
-                _push(state, bounds, j, a)
-        elif isinstance(op, Concat):
-            for j, part in zip(node.inputs, a.split(op.sizes, dim=op.axis + 2), strict=True):
-                _push(state, bounds, j, part)
-    loss = underflow(network, bounds, last=rows.start)
-    return state.constant - loss.to(state.constant.dtype).unsqueeze(1)
+    return _run(_Pass(network, bounds, lines, {rows.start: rows.coefficient}, rows.constant, None), region, rows.start)[
+        0
+    ]
 
 
-def _push(state: _Pass, bounds: Bounds, j: int, a: Tensor) -> None:
-    """Give node j the coefficient ``a``; where one waits already, the sum's rounding is paid for."""
-    if j not in state.pending:
-        state.pending[j] = a
-        return
-    total = state.pending[j] + a
-    state.pending[j] = total
-    size = total[0, 0].numel()
-    magnitude = bounds.values[j].magnitude() * (2.0 * UNIT * (1.0 + gamma(size + 8)))
-    state.add(-up(_dot(total.abs(), magnitude)))
+def backward_both(
+    network: Network, region: Box, bounds: Bounds, rows: Rows, lines: Mapping[int, Lines]
+) -> tuple[Tensor, Tensor]:
+    """Lower bounds of ``rows`` and of their negations, (B, S) each, in one pass; every line must be parallel.
+
+    Recomputed and trusted: as :func:`backward`.
+    """
+    assert all(line.parallel for line in lines.values())
+    state = _Pass(network, bounds, lines, {rows.start: rows.coefficient}, rows.constant, -rows.constant)
+    lower, negated = _run(state, region, rows.start)
+    assert negated is not None
+    return lower, negated
 
 
-def _through_linear(state: _Pass, bounds: Bounds, i: int, op: Linear, source: int, a: Tensor) -> None:
+def _run(state: _Pass, region: Box, start: int) -> tuple[Tensor, Tensor | None]:
+    for i in range(start, 0, -1):
+        if i in state.pending:
+            op = state.network.nodes[i].operator
+            _STEPS[type(op) if not isinstance(op, Linear) else Linear](state, i, state.pending.pop(i))
+    a = state.pending.pop(0, None)
+    if a is not None:
+        if state.mirrored is not None:
+            low, negated = region.minimise_both(a)
+            state.mirrored = down(state.mirrored + negated)
+        else:
+            low = region.minimise(a)
+        state.constant = down(state.constant + low)
+    state.lose(underflow(state.network, state.bounds, last=start).to(state.constant.dtype).unsqueeze(1))
+    return state.constant, state.mirrored
+
+
+def _linear(state: _Pass, i: int, a: Tensor) -> None:
     """``a (W v + b) = (a W) v + a b``, less the rounding of both: ``|a| . slack``."""
-    loss = bounds.slack[i]
+    node = state.network.nodes[i]
+    op = node.operator
+    assert isinstance(op, Linear)
+    loss = state.bounds.slack[i]
+    if loss is not None:
+        state.lose(_dot(a.abs(), loss))
     if op.bias is not None:
         state.add(a.flatten(2) @ op.full_bias().reshape(-1))
-    if loss is not None:
-        state.add(-_dot(a.abs(), loss))
     count, rows = a.shape[:2]
-    _push(state, bounds, source, op.transpose(a.flatten(0, 1)).unflatten(0, (count, rows)))
+    state.push(node.inputs[0], op.transpose(a.flatten(0, 1)).unflatten(0, (count, rows)))
 
 
-def _through_relu(state: _Pass, line: Lines, a: Tensor) -> Tensor:
+def _relu(state: _Pass, i: int, a: Tensor) -> None:
     """Positive coefficients take the lower line, negative ones the upper; the intercept becomes constant.
 
     No rounding is lost on the coefficients: the computed ``a s`` is ``a s'`` for some s' in [0, 1], which is a sound
     slope too, and ``intercept`` was rounded up for it.
     """
-    positive, negative = a.clamp(min=0), a.clamp(max=0)
-    state.add(_dot(negative, line.intercept.squeeze(1)))
-    return positive * line.lower + negative * line.upper
-
-
-def _at_interval(state: _Pass, bounds: Bounds, i: int, a: Tensor) -> None:
-    """``a . v >= sum min(a l, a u)`` at a node whose interval is known."""
-    at = bounds.values[i]
-    size = a[0, 0].numel()
-    rounding = at.magnitude() * gamma(2 * size + 8)
-    state.add(
-        _dot(a.clamp(min=0), at.lower)
-        + _dot(a.clamp(max=0), at.upper)
-        - up(_dot(a.abs(), rounding) * (1.0 + gamma(size)))
+    if state.lines is None:
+        return _at_interval(state, i, a)
+    line = state.lines[i]
+    negative = a.clamp(max=0)
+    state.constant = down(state.constant + _dot(negative, line.intercept.squeeze(1)))
+    if line.parallel:
+        if state.mirrored is not None:
+            state.mirrored = down(state.mirrored + _dot(negative - a, line.intercept.squeeze(1)))
+        return state.push(state.network.nodes[i].inputs[0], a * line.upper)
+    return state.push(
+        state.network.nodes[i].inputs[0], torch.addcmul(negative * line.upper, a.clamp(min=0), line.lower)
     )
+
+
+def _at_interval(state: _Pass, i: int, a: Tensor) -> None:
+    """``a . v >= sum min(a l, a u)`` at a node whose interval is known."""
+    at = state.bounds.values[i]
+    size = a[0, 0].numel()
+    loss = up(_dot(a.abs(), at.magnitude() * (gamma(2 * size + 8) * (1.0 + gamma(size)))))
+    low = _dot(a.clamp(min=0), at.lower) + _dot(a.clamp(max=0), at.upper)
+    state.constant = down(state.constant + (low - loss))
+
+
+def _add(state: _Pass, i: int, a: Tensor) -> None:
+    for j in state.network.nodes[i].inputs:
+        state.push(j, a)
+
+
+def _concat(state: _Pass, i: int, a: Tensor) -> None:
+    node = state.network.nodes[i]
+    assert isinstance(node.operator, Concat)
+    for j, part in zip(node.inputs, a.split(node.operator.sizes, dim=node.operator.axis + 2), strict=True):
+        state.push(j, part)
+
+
+_STEPS: dict[type, Callable[[_Pass, int, Tensor], None]] = {
+    Linear: _linear,
+    ReLU: _relu,
+    Add: _add,
+    Concat: _concat,
+}
 
 
 def _dot(a: Tensor, v: Tensor) -> Tensor:

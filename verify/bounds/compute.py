@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from verify.bounds.backward import Rows, backward
+from verify.bounds.backward import Rows, backward, backward_both
 from verify.bounds.interval import propagate
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import SLOPES, Lines, lines
@@ -91,7 +91,9 @@ def node_bounds(
 
 def _wanted(known: Interval, intersect: bool) -> Tensor:
     """Neurons worth tightening: with ``intersect`` those unstable for some input, else all."""
-    free = unstable(known).flatten(1).any(0) if intersect else torch.ones_like(known.lower[0].flatten(), dtype=torch.bool)
+    free = (
+        unstable(known).flatten(1).any(0) if intersect else torch.ones_like(known.lower[0].flatten(), dtype=torch.bool)
+    )
     return free.nonzero().squeeze(1)
 
 
@@ -117,40 +119,51 @@ def fixed_lines(bounds: Bounds, name: str) -> dict[int, Lines]:
 
 def neuron_bounds(scope: Scope, at: Mapping[int, Lines]) -> Interval:
     """Bounds of the scope's neurons by the backward pass: lower bounds of ``v`` and of ``-v``, chunked by memory."""
-    lower, upper = [], []
+    parallel = all(line.parallel for line in at.values())
+    lower, upper = (
+        [scope.region.lower.new_zeros(scope.region.count, 0)],
+        [scope.region.lower.new_zeros(scope.region.count, 0)],
+    )
     for part in chunks(scope):
-        rows = neuron_rows(scope, part)
-        low, negated = backward(scope.network, scope.region, scope.bounds, rows, at).split(len(part), dim=1)
+        if parallel:
+            low, negated = backward_both(scope.network, scope.region, scope.bounds, neuron_rows(scope, part), at)
+        else:
+            low, negated = both_sides(scope, part, at)
         lower.append(low)
         upper.append(-negated)
-    if not lower:
-        empty = scope.region.lower.new_zeros(scope.region.count, 0)
-        return Interval(empty, empty)
     return Interval(torch.cat(lower, 1), torch.cat(upper, 1))
 
 
-def neuron_rows(scope: Scope, index: Tensor) -> Rows:
-    """The rows ``v`` and then ``-v`` for the neurons ``index`` of node ``start``, one linear step already taken.
+def both_sides(scope: Scope, index: Tensor, at: Mapping[int, Lines]) -> tuple[Tensor, Tensor]:
+    """Lower bounds (B, k) of the neurons ``index`` and of their negations; slopes per row count ``v`` rows, then ``-v``."""
+    low, negated = backward(scope.network, scope.region, scope.bounds, mirrored(neuron_rows(scope, index)), at).split(
+        len(index), dim=1
+    )
+    return low, negated
 
-    A row of an operator is read off its weights, which is exact, so the product with the identity is spared.
+
+def mirrored(rows: Rows) -> Rows:
+    """The rows followed by their negations."""
+    coefficient = torch.cat([rows.coefficient, -rows.coefficient], 1)
+    return replace(rows, coefficient=coefficient, constant=torch.cat([rows.constant, -rows.constant], 1))
+
+
+def neuron_rows(scope: Scope, index: Tensor) -> Rows:
+    """The rows ``v`` for the neurons ``index`` of node ``start``, one linear step already taken where there is one.
+
+    A row of an operator is read off its weights, which is exact, so the product with the identity is spared. An
+    operator whose weights were rounded while they were read still has to pay for that, in the general step.
     """
     node = scope.network.nodes[scope.start]
     op = node.operator
-    both = torch.cat([index, index])
-    sign = torch.ones(len(both), dtype=scope.region.lower.dtype)
-    sign[len(index) :] = -1.0
-    if not isinstance(op, Linear):
-        one_hot = torch.zeros(len(both), math.prod(node.shape), dtype=sign.dtype)
-        one_hot[torch.arange(len(both)), both] = sign
-        return Rows(scope.start, one_hot.reshape(1, len(both), *node.shape), sign.new_zeros(1, len(both)))
-    coefficient = op.rows(both) * sign.reshape(-1, *[1] * len(op.input_shape))
-    constant = sign.new_zeros(1, len(both))
-    if op.bias is not None:
-        constant = (op.full_bias().reshape(-1)[both] * sign).unsqueeze(0)
-    loss = scope.bounds.slack[scope.start]
-    if loss is not None:
-        constant = constant - loss.flatten(1)[:, both]
-    return Rows(node.inputs[0], coefficient.unsqueeze(0), constant)
+    if isinstance(op, Linear) and op.weight_ulps == 0 and op.bias_error is None:
+        constant = scope.region.lower.new_zeros(1, len(index))
+        if op.bias is not None:
+            constant = op.full_bias().reshape(-1)[index].unsqueeze(0)
+        return Rows(node.inputs[0], op.rows(index).unsqueeze(0), constant)
+    one_hot = scope.region.lower.new_zeros(len(index), math.prod(node.shape))
+    one_hot[torch.arange(len(index)), index] = 1.0
+    return Rows(scope.start, one_hot.reshape(1, len(index), *node.shape), one_hot.new_zeros(1, len(index)))
 
 
 def chunks(scope: Scope, *, copies: int = 4) -> Iterator[Tensor]:
@@ -161,9 +174,7 @@ def chunks(scope: Scope, *, copies: int = 4) -> Iterator[Tensor]:
     return iter(scope.index.split(size)) if len(scope.index) else iter(())
 
 
-def spec_bounds(
-    network: Network, region: Box, bounds: Bounds, rows: Rows, at: Mapping[int, Lines] | None
-) -> Tensor:
+def spec_bounds(network: Network, region: Box, bounds: Bounds, rows: Rows, at: Mapping[int, Lines] | None) -> Tensor:
     """Lower bounds (B, S) of specification rows, a few rows at a time so that memory stays within the budget."""
     widest = max(math.prod(node.shape) for node in network.nodes)
     row = region.count * widest * region.lower.element_size()
@@ -174,7 +185,9 @@ def spec_bounds(
     results = []
     for coefficient, constant, first in parts:
         piece = None if at is None else {r: _row_lines(line, first, size) for r, line in at.items()}
-        results.append(backward(network, region, bounds, replace(rows, coefficient=coefficient, constant=constant), piece))
+        results.append(
+            backward(network, region, bounds, replace(rows, coefficient=coefficient, constant=constant), piece)
+        )
     return torch.cat(results, 1)
 
 

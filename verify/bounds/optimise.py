@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
-from verify.bounds.compute import Scope, Tightener, chunks, neuron_rows
+from verify.bounds.compute import Scope, Tightener, both_sides, chunks, mirrored, neuron_rows
 from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines, chord, crown_slope, lines
 from verify.network import Network
@@ -116,16 +116,13 @@ def by_ascent(ascent: Ascent) -> Tightener:
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
         search = search_copy(scope.network, scope.region, scope.bounds)
-        lower, upper = [], []
+        empty = scope.region.lower.new_zeros(scope.region.count, 0)
+        lower, upper = [empty], [empty]
         for part in chunks(scope, copies=24):
-            rows = neuron_rows(scope, part)
-            at = optimised_lines(search, scope.bounds, rows, ascent)
-            low, negated = backward(scope.network, scope.region, scope.bounds, rows, at).split(len(part), dim=1)
+            at = optimised_lines(search, scope.bounds, mirrored(neuron_rows(scope, part)), ascent)
+            low, negated = both_sides(scope, part, at)
             lower.append(low)
             upper.append(-negated)
-        if not lower:
-            empty = scope.region.lower.new_zeros(scope.region.count, 0)
-            return Interval(empty, empty), scope.bounds.evidence
         return Interval(torch.cat(lower, 1), torch.cat(upper, 1)), scope.bounds.evidence
 
     return tighten

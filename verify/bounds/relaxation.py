@@ -25,6 +25,11 @@ class Lines:
     upper: Tensor
     intercept: Tensor
 
+    @property
+    def parallel(self) -> bool:
+        """Whether both lines have one slope, so that one pass bounds a row and its negation."""
+        return self.lower is self.upper
+
 
 def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     """Slope and intercept of the upper line, (B, *shape): (1, 0) when active, (0, 0) when inactive.
@@ -41,9 +46,8 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     return s, torch.where(free, up(t) * (1.0 + gamma(size)), torch.zeros_like(t))
 
 
-def dual_slope(pre: Interval) -> Tensor:
-    """Wong & Kolter's choice: the lower line is parallel to the chord, ``u/(u-l)``."""
-    return chord(pre)[0]
+def dual_slope(_: Interval) -> None:
+    """Wong & Kolter's choice: the lower line is parallel to the chord, slope ``u/(u-l)``."""
 
 
 def crown_slope(pre: Interval) -> Tensor:
@@ -51,15 +55,18 @@ def crown_slope(pre: Interval) -> Tensor:
     return (pre.upper >= -pre.lower).to(pre.lower.dtype)
 
 
-SLOPES: Mapping[str, Callable[[Interval], Tensor]] = {"dual": dual_slope, "crown": crown_slope}
+SLOPES: Mapping[str, Callable[[Interval], Tensor | None]] = {"dual": dual_slope, "crown": crown_slope}
 
 
-def lines(pre: Interval, slope: Tensor) -> Lines:
+def lines(pre: Interval, slope: Tensor | None) -> Lines:
     """The lines of a layer with lower slopes ``slope`` (B, *shape) or (B, S, *shape), clipped to [0, 1].
 
-    Stable ReLUs are exact whatever ``slope`` says: slope 1 when active, 0 when inactive.
+    None stands for lower lines parallel to the chords. Stable ReLUs are exact whatever ``slope`` says: slope 1 when
+    active, 0 when inactive.
     """
     s, t = (v.unsqueeze(1) for v in chord(pre))
+    if slope is None:
+        return Lines(s, s, t)
     slope = slope if slope.dim() == s.dim() else slope.unsqueeze(1)
     free = ((pre.lower < 0) & (pre.upper > 0)).unsqueeze(1)
     return Lines(torch.where(free, slope.clamp(0, 1), s), s, t)

@@ -41,9 +41,7 @@ class Builder:
     def input(self, shape: Sequence[int], name: str = "input") -> Value:
         """The input, of the source's shape; a leading batch axis of 1 is dropped from the network's input shape."""
         shape = tuple(int(n) for n in shape)
-        self.nodes.append(
-            Node(name, Input(output_shape=shape[1:] if len(shape) > 1 and shape[0] == 1 else shape))
-        )
+        self.nodes.append(Node(name, Input(output_shape=shape[1:] if len(shape) > 1 and shape[0] == 1 else shape)))
         return Value(0, shape)
 
     def finish(self, output: Value, source: str = "") -> Network:
@@ -54,10 +52,7 @@ class Builder:
             if i in needed:
                 needed.update(self.nodes[i].inputs)
         place = {old: new for new, old in enumerate(sorted(needed))}
-        kept = (
-            replace(self.nodes[i], inputs=tuple(place[j] for j in self.nodes[i].inputs))
-            for i in sorted(needed)
-        )
+        kept = (replace(self.nodes[i], inputs=tuple(place[j] for j in self.nodes[i].inputs)) for i in sorted(needed))
         nodes = tuple(kept)
         if len(nodes) == 1:  # the identity network: an output node of its own keeps node 0 the input
             shape = nodes[0].shape
@@ -96,9 +91,7 @@ class Builder:
         self._require_batch_of_one(x, 4)
         top, left, bottom, right = padding
         if (top, left) != (bottom, right):
-            x = self.select(
-                x, torch.nn.functional.pad(self.positions(x), (left, right, top, bottom), value=-1)
-            )
+            x = self.select(x, torch.nn.functional.pad(self.positions(x), (left, right, top, bottom), value=-1))
             top = left = 0
         view = self._viewed(x, x.shape[1:])
         op = Conv(
@@ -179,9 +172,7 @@ class Builder:
     def select(self, x: Value, index: Tensor) -> Value:
         """Each entry of the result is the entry of ``x`` at ``index`` (its flattened positions), or 0 for -1."""
         shape = tuple(index.shape)
-        if index.numel() == math.prod(x.shape) and bool(
-            (index.reshape(-1) == self.positions(x).reshape(-1)).all()
-        ):
+        if index.numel() == math.prod(x.shape) and bool((index.reshape(-1) == self.positions(x).reshape(-1)).all()):
             return Value(x.node, shape)  # only the shape changed
         op = Select(input_shape=self.nodes[x.node].shape, index=index.contiguous())
         return self._add(op, Value(x.node, self.nodes[x.node].shape), shape=shape)
