@@ -8,7 +8,7 @@ them is truly inside.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any, TypeVar
@@ -71,6 +71,10 @@ class Box:
         paid = up((rad + (mid.abs() + rad) * rounding) * (1.0 + rounding))
         return _dot(a, mid), up(_dot(a.abs(), paid)) + _underflow(size)
 
+    def minimiser(self, a: Tensor) -> Tensor:
+        """A point of the region where ``a . x`` is smallest, up to rounding: (B, *shape) -> (B, *shape)."""
+        return torch.where(a > 0, self.inner_lower, self.inner_upper)
+
     def project(self, x: Tensor) -> Tensor:
         """The nearest point of the region, up to rounding: (B, *shape) -> (B, *shape)."""
         return torch.minimum(torch.maximum(x, self.inner_lower), self.inner_upper)
@@ -126,6 +130,17 @@ class _RoundBall(Box):
     def minimise_both(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`minimise` of ``a`` and of ``-a``."""
         return self.minimise(a), self.minimise(-a)
+
+    def minimiser(self, a: Tensor) -> Tensor:
+        """See :meth:`Box.minimiser`: coordinates that the box pays for go to their wall, the ball's share its radius."""
+        flat, centre = a.flatten(1), self.centre.flatten(1)
+        wall = torch.where(flat > 0, self.inner_lower.flatten(1), self.inner_upper.flatten(1)) - centre
+        move = self._move(flat, self._split(flat.unsqueeze(1), wall.abs().unsqueeze(1)).squeeze(1), wall)
+        return self.project((centre + move).reshape(a.shape))
+
+    def _move(self, a: Tensor, p: Tensor, wall: Tensor) -> Tensor:
+        """The minimiser less the centre, (B, n), given the ball's part ``p`` of ``a`` and the wall each one faces."""
+        raise NotImplementedError
 
     def _split(self, a: Tensor, room: Tensor) -> Tensor:
         """The part ``p`` (B, S, n) of ``a`` that the ball pays for; ``room`` is how far each coordinate may go."""
@@ -217,6 +232,12 @@ class L2Ball(_RoundBall):
         paid = torch.minimum(size, torch.where(tau > 0, room / tau, torch.full_like(size, math.inf)))
         return paid * a.sign()
 
+    def _move(self, a: Tensor, p: Tensor, wall: Tensor) -> Tensor:
+        length = p.norm(dim=1, keepdim=True)
+        return torch.where(
+            length > 0, -p * (float(self.epsilon) / length.clamp(min=1e-300)), torch.where(a == 0, 0.0, wall)
+        )
+
     def _dual_norm(self, p: Tensor) -> Tensor:
         n = p.shape[-1]
         return up(((p * p).sum(-1) * (1.0 + gamma(n)) + n * 1e-300).sqrt())
@@ -244,6 +265,13 @@ class L1Ball(_RoundBall):
         level = torch.where(unfinished.any(-1, keepdim=True), steepest.gather(-1, first), 0.0)
         return torch.minimum(torch.maximum(a, -level), level)
 
+    def _move(self, a: Tensor, p: Tensor, wall: Tensor) -> Tensor:
+        order = a.abs().argsort(dim=1, descending=True)
+        room = wall.abs().gather(1, order)
+        left = (float(self.epsilon) - (room.cumsum(1) - room)).clamp(min=0)
+        spent = torch.zeros_like(a).scatter(1, order, torch.minimum(room, left))
+        return torch.where(a == 0, 0.0, spent * wall.sign())
+
     def _dual_norm(self, p: Tensor) -> Tensor:
         return p.abs().amax(-1)
 
@@ -258,6 +286,9 @@ class L1Ball(_RoundBall):
 
 
 NORMS: Mapping[str, type[LinfBall] | type[_RoundBall]] = {"linf": LinfBall, "l2": L2Ball, "l1": L1Ball}
+
+
+_DIAMETER: Mapping[str, Callable[[int], float]] = {"linf": lambda n: 1.0, "l2": math.sqrt, "l1": float}
 
 
 def ball(
@@ -286,6 +317,12 @@ def ball(
         lowest, highest = (parse_decimal(end, "clip") for end in clip)
         if lowest >= highest:
             raise UsageError(f"clip is {clip[0]} {clip[1]}: the first must be below the second")
+        widest = float(highest - lowest) * _DIAMETER[norm](centre[0].numel())
+        if radius > widest:
+            raise UsageError(
+                f"epsilon is {epsilon}, but no two points of clip [{clip[0]}, {clip[1]}] are further apart than {widest:g} "
+                f"in {norm}: give epsilon in the data's units (8/255, say, for pixels scaled to [0, 1])"
+            )
         outside = int(((centre < float_below(lowest)) | (centre > float_above(highest))).flatten(1).any(1).sum())
         if outside:
             raise UsageError(

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from typing import TypeAlias
 
+import torch
 from torch import Tensor
 
 from verify.errors import SoundnessError
+
+Layers: TypeAlias = dict[str, tuple[int, int, int]]
+"""By ReLU layer: how many neurons are active, inactive, unstable."""
 
 
 class Verdict(str, Enum):
@@ -27,7 +32,7 @@ class Evidence(IntEnum):
 
     @property
     def label(self) -> str:
-        """The word printed beside a number."""
+        """The words printed beside a number."""
         return self.name.lower().replace("_", " ")
 
 
@@ -49,11 +54,15 @@ class Counterexample:
 
 @dataclass(frozen=True)
 class MarginRow:
-    """``lower <= margin_target <= upper`` over the region, and how the lower end is known."""
+    """``lower <= margin_target <= upper`` over the region, and how the lower end is known.
+
+    ``proved`` is the lower bound that we recomputed; it equals ``lower`` unless ``lower`` is a solver's claim.
+    """
 
     target: int
     lower: float
     upper: float
+    proved: float
     verdict: Verdict
     evidence: Evidence
     method: str
@@ -62,52 +71,73 @@ class MarginRow:
 
 @dataclass(frozen=True)
 class MarginTable:
-    """Margins of B inputs and S rows by one method. ``lower`` from bounds, ``upper`` from evaluated points, (B, S).
+    """Margins of B inputs and S rows by one method; all tensors (B, S).
 
-    ``seconds`` is the time of the whole batch. Raises SoundnessError where a lower bound lies above an upper one.
+    ``lower``: the method's bound; ``proved``: the part of it that we recomputed (equal unless a solver claims more);
+    ``upper``: the lowest value at an evaluated point of the region. ``seconds`` is the time of the whole batch, ``reason``
+    why rows may be open, ``layers`` the ReLU counts, summed over the inputs. ``trust_solver``: claims verify too.
+    Raises SoundnessError where a lower bound lies above the value at an evaluated point.
     """
 
     method: str
     targets: Tensor
     lower: Tensor
+    proved: Tensor
     upper: Tensor
-    evidence: Evidence
     seconds: float
-    reason: str = "incomplete method"
-    relus: dict[str, tuple[int, int, int]] = field(
-        default_factory=dict
-    )  # layer: (active, inactive, unstable), all inputs
+    reason: str
+    layers: Layers = field(default_factory=dict)
+    trust_solver: bool = False
 
     def __post_init__(self) -> None:
-        crossed = (self.lower > self.upper).nonzero()
+        crossed = (torch.maximum(self.lower, self.proved) > self.upper).nonzero()
         if len(crossed):
             i, s = (int(v) for v in crossed[0])
+            how = self.evidence(i, s).label
             raise SoundnessError(
                 f"{self.method}: input {i}, target {int(self.targets[i, s])}: the lower bound {float(self.lower[i, s])!r} "
-                f"({self.evidence.label}) lies above {float(self.upper[i, s])!r}, the value at an evaluated point; "
+                f"({how}) lies above {float(self.upper[i, s])!r}, the value at an evaluated point; "
                 "no number of this run can be trusted"
             )
 
+    def evidence(self, i: int, s: int) -> Evidence:
+        """How the lower bound of one row is known."""
+        return Evidence.RECOMPUTED if bool(self.lower[i, s] <= self.proved[i, s]) else Evidence.SOLVER_CLAIM
+
+    def counted(self) -> Tensor:
+        """The lower bounds that may verify a row: what was proved, or what is claimed where solvers are trusted."""
+        return torch.maximum(self.lower, self.proved) if self.trust_solver else self.proved
+
+    def verdicts(self) -> list[Verdict]:
+        """The verdict of each input."""
+        smallest, least = self.counted().amin(1), self.upper.amin(1)
+        return [judge(float(low), float(high)) for low, high in zip(smallest, least, strict=True)]
+
     def rows(self, i: int = 0) -> tuple[MarginRow, ...]:
-        """The rows of input ``i``, in target order."""
+        """The rows of input ``i``."""
         seconds = self.seconds / len(self.lower)
+        counted = self.counted()
         return tuple(
             MarginRow(
-                int(t),
-                float(lo),
-                float(hi),
-                row_verdict(float(lo), float(hi)),
-                self.evidence,
-                self.method,
-                seconds,
+                target=int(self.targets[i, s]),
+                lower=float(self.lower[i, s]),
+                upper=float(self.upper[i, s]),
+                proved=float(self.proved[i, s]),
+                verdict=judge(float(counted[i, s]), float(self.upper[i, s])),
+                evidence=self.evidence(i, s),
+                method=self.method,
+                seconds=seconds,
             )
-            for t, lo, hi in zip(self.targets[i], self.lower[i], self.upper[i], strict=True)
+            for s in range(self.lower.shape[1])
         )
 
 
 @dataclass(frozen=True)
 class Result:
-    """The answer for one input: verdict, margins per target, and the counterexample when there is one."""
+    """The answer for one input: verdict, margins per target, and the counterexample when there is one.
+
+    ``evidence`` is the weakest evidence that the verdict rests on; ``reason`` says why an unknown is unknown.
+    """
 
     verdict: Verdict
     margins: tuple[MarginRow, ...]
@@ -117,8 +147,8 @@ class Result:
     method: str
     evidence: Evidence
     seconds: float
-    reason: str = ""  # why the verdict is unknown; empty otherwise
-    relus: dict[str, tuple[int, int, int]] = field(default_factory=dict)
+    reason: str = ""
+    layers: Layers = field(default_factory=dict)
 
     @property
     def lower(self) -> float:
@@ -131,8 +161,8 @@ class Result:
         return min(row.upper for row in self.margins)
 
 
-def row_verdict(lower: float, upper: float) -> Verdict:
-    """The verdict of one row; no tolerance: only ``lower > 0`` verifies and only ``upper <= 0`` falsifies."""
+def judge(lower: float, upper: float) -> Verdict:
+    """The verdict on a margin between two bounds; no tolerance: ``lower > 0`` verifies and ``upper <= 0`` falsifies."""
     if lower > 0:
         return Verdict.VERIFIED
     return Verdict.FALSIFIED if upper <= 0 else Verdict.UNKNOWN
