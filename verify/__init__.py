@@ -1,0 +1,90 @@
+"""reluproof: prove that no input within epsilon of x is classified differently, or find one.
+
+    network = verify.load("model.onnx")                 # or verify.from_torch(module, input_shape=(1, 28, 28))
+    result = verify.certify(network, x, label, epsilon=0.1, clip=(0, 1))
+    result.verdict, result.margins, result.counterexample
+
+Names are imported when they are first used, so that ``import verify`` and ``reluproof --help`` load no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from verify.certify.api import Comparison as Comparison
+    from verify.certify.api import certify as certify
+    from verify.certify.api import certify_batch as certify_batch
+    from verify.certify.api import compare as compare
+    from verify.certify.methods import METHODS as METHODS
+    from verify.certify.options import Options as Options
+    from verify.certify.pre_activation import PRE_ACTIVATION as PRE_ACTIVATION
+    from verify.errors import LoadError as LoadError
+    from verify.errors import LoadMismatch as LoadMismatch
+    from verify.errors import MissingDependency as MissingDependency
+    from verify.errors import ReluproofError as ReluproofError
+    from verify.errors import SoundnessError as SoundnessError
+    from verify.errors import UnsupportedOperator as UnsupportedOperator
+    from verify.errors import UsageError as UsageError
+    from verify.floating import parse_decimal as parse_decimal
+    from verify.load.data import Dataset as Dataset
+    from verify.load.data import load_data as load_data
+    from verify.load.data import parse_index as parse_index
+    from verify.load.dispatch import load as load
+    from verify.load.pytorch import from_torch as from_torch
+    from verify.network import Network as Network
+    from verify.region import ball as ball
+    from verify.region import box as box
+    from verify.specification import Query as Query
+    from verify.specification import Specification as Specification
+    from verify.verdict import Counterexample as Counterexample
+    from verify.verdict import Evidence as Evidence
+    from verify.verdict import MarginRow as MarginRow
+    from verify.verdict import Result as Result
+    from verify.verdict import Verdict as Verdict
+
+# Where each public name lives. A bare module is a room that is called by its own name (verify._callable).
+_PUBLIC = {
+    "load": "verify.load",
+    "certify": "verify.certify",
+    **dict.fromkeys(("Comparison", "certify_batch", "compare"), "verify.certify.api"),
+    "METHODS": "verify.certify.methods",
+    "Options": "verify.certify.options",
+    "PRE_ACTIVATION": "verify.certify.pre_activation",
+    **dict.fromkeys(
+        (
+            "LoadError",
+            "LoadMismatch",
+            "MissingDependency",
+            "ReluproofError",
+            "SoundnessError",
+            "UnsupportedOperator",
+            "UsageError",
+        ),
+        "verify.errors",
+    ),
+    "parse_decimal": "verify.floating",
+    **dict.fromkeys(("Dataset", "load_data", "parse_index"), "verify.load.data"),
+    "from_torch": "verify.load.pytorch",
+    "Network": "verify.network",
+    **dict.fromkeys(("ball", "box"), "verify.region"),
+    **dict.fromkeys(("Query", "Specification"), "verify.specification"),
+    **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),
+}
+
+__all__ = [*sorted(_PUBLIC), "__version__"]  # noqa: PLE0604 (every entry is a string)
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported at its first use (PEP 562)."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'verify' has no attribute {name!r}")
+    module = import_module(_PUBLIC[name])
+    return module if _PUBLIC[name] == f"verify.{name}" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

@@ -1,0 +1,177 @@
+"""Tightening pre-activation bounds with a solver: the one file of this room that looks up to encoders and solvers.
+
+A solver proposes slopes; the bounds come from the backward pass with them (``RECOMPUTED``). Only :func:`by_milp` takes a
+solver's word, and says so.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from solvers.base import SolveOptions, Solver
+from solvers.result import SolveResult, Status
+from torch import Tensor
+
+from verify.bounds.backward import backward
+from verify.bounds.compute import Scope, Tightener, chunks, mirrored, neuron_rows
+from verify.bounds.nouns import Bounds, Interval, unstable
+from verify.bounds.optimise import rigorous_lines
+from verify.encode.lp import Encoding, encode, slopes, with_binaries
+from verify.verdict import Evidence
+
+# HiGHS and CBC call a point feasible that misses a row by 1e-6. A claimed bound is lowered by that much, relative to
+# its size, before it is used or shown, so that honest claims do not contradict evaluated points.
+SOLVER_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """Which solver, and until when (time.perf_counter())."""
+
+    solver: Solver
+    deadline: float | None = None
+
+    def left(self) -> float | None:
+        """Seconds left, None without a limit."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.perf_counter())
+
+    @property
+    def spent(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and time.perf_counter() >= self.deadline
+
+    def options(self) -> SolveOptions:
+        """Options of one solve within the time left."""
+        return SolveOptions(time_limit=self.left())
+
+
+def progressive(*stages: Tightener) -> Tightener:
+    """Each stage on the neurons that the stages before it left unstable (Tjeng et al. 2019, section 4.3)."""
+
+    def tighten(scope: Scope) -> tuple[Interval, Evidence]:
+        count, evidence = scope.region.count, scope.bounds.evidence
+        known = scope.bounds.values[scope.start]
+        lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
+        for stage in stages:
+            open_ = unstable(Interval(lower, upper)).any(0) if count else torch.zeros(0, dtype=torch.bool)
+            places = open_.nonzero().squeeze(1)
+            if not len(places):
+                break
+            # What this stage may assume of the node itself is not needed: it looks only at the nodes before it.
+            found, how = stage(Scope(scope.network, scope.region, scope.bounds, scope.start, scope.index[places]))
+            lower[:, places] = torch.maximum(lower[:, places], found.lower)
+            upper[:, places] = torch.minimum(upper[:, places], found.upper)
+            evidence = min(evidence, how)
+        return Interval(lower, upper), evidence
+
+    return tighten
+
+
+def by_lp(budget: Budget) -> Tightener:
+    """Two linear programs a neuron; the slopes of their duals give the bound, recomputed by the backward pass."""
+
+    def tighten(scope: Scope) -> tuple[Interval, Evidence]:
+        ends = [_lp_bounds(_one(scope, i), budget) for i in range(scope.region.count)]
+        return Interval(torch.cat([e[0] for e in ends]), torch.cat([e[1] for e in ends])), scope.bounds.evidence
+
+    return tighten
+
+
+def _lp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
+    encoding = encode(scope.network, scope.region, scope.bounds, node=scope.start)
+    per_row = solved_slopes(encoding, _both(encoding, scope.index.numpy()), budget)
+    found = slope_tensors(scope.bounds, per_row)
+    low, high = [torch.zeros(1, 0, dtype=torch.float64)], [torch.zeros(1, 0, dtype=torch.float64)]
+    size, first = len(scope.index), 0
+    for part in chunks(scope):
+        pick = torch.cat([torch.arange(first, first + len(part)), size + torch.arange(first, first + len(part))])
+        at = rigorous_lines(scope.bounds, {r: s[:, pick] for r, s in found.items()}, scope.start)
+        rows = mirrored(neuron_rows(scope, part))
+        below, negated = backward(scope.network, scope.region, scope.bounds, rows, at).split(len(part), dim=1)
+        low.append(below)
+        high.append(-negated)
+        first += len(part)
+    return torch.cat(low, 1), torch.cat(high, 1)
+
+
+def by_milp(budget: Budget) -> Tightener:
+    """Two integer programs a neuron. Trusts the solver's dual bound, loosened by SOLVER_TOLERANCE: SOLVER_CLAIM."""
+
+    def tighten(scope: Scope) -> tuple[Interval, Evidence]:
+        ends = [_milp_bounds(_one(scope, i), budget) for i in range(scope.region.count)]
+        return Interval(torch.cat([e[0] for e in ends]), torch.cat([e[1] for e in ends])), Evidence.SOLVER_CLAIM
+
+    return tighten
+
+
+def _milp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
+    encoding = with_binaries(encode(scope.network, scope.region, scope.bounds, node=scope.start))
+    claims = torch.full((1, 2 * len(scope.index)), -torch.inf, dtype=torch.float64)
+    for k, (objective, offset) in enumerate(_both(encoding, scope.index.numpy())):
+        if budget.spent:
+            break
+        result = budget.solver.solve(encoding.problem.with_objective(objective, offset), budget.options())
+        claims[0, k] = claimed(result)
+    low, negated = claims.split(len(scope.index), dim=1)
+    return low, -negated
+
+
+def claimed(result: SolveResult) -> float:
+    """The solver's dual bound less its own tolerance; -inf when it has none, or says what cannot be (infeasible)."""
+    if result.status not in (Status.OPTIMAL, Status.TIME_LIMIT, Status.TARGET_REACHED) or not np.isfinite(
+        result.dual_bound
+    ):
+        return -np.inf
+    return result.dual_bound - SOLVER_TOLERANCE * (1.0 + abs(result.dual_bound))
+
+
+def solved_slopes(
+    encoding: Encoding, objectives: Sequence[tuple[NDArray[np.float64], float]], budget: Budget
+) -> list[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None]:
+    """Slopes read off the duals for each objective; None where the solver ran out of time or gave no duals."""
+    found: list[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None] = []
+    with budget.solver.session(encoding.problem, budget.options()) as session:
+        for objective, offset in objectives:
+            if budget.spent:
+                found.append(None)
+                continue
+            result = session.solve(objective=objective, offset=offset, time_limit=budget.left())
+            found.append(None if result.row_dual is None else slopes(encoding, objective, result.row_dual))
+    return found
+
+
+def slope_tensors(
+    bounds: Bounds, per_row: Sequence[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None]
+) -> dict[int, Tensor]:
+    """Slopes (1, S, *shape) by ReLU from the rows' own; a row without any gets CROWN's choice."""
+    layers = {r for found in per_row if found is not None for r in found}
+    tensors = {}
+    for r in layers:
+        pre = bounds.pre[r]
+        start = (pre.upper >= -pre.lower).to(torch.float64).flatten(1)
+        table = start.expand(len(per_row), -1).clone()
+        for row, found in zip(table, per_row, strict=True):
+            if found is not None:
+                neurons, values = found[r]
+                row[torch.from_numpy(neurons)] = torch.from_numpy(values)
+        tensors[r] = table.reshape(1, len(per_row), *pre.lower.shape[1:])
+    return tensors
+
+
+def _both(encoding: Encoding, index: NDArray[np.int64]) -> list[tuple[NDArray[np.float64], float]]:
+    """Objectives ``v_j`` for each neuron of the encoded node, then ``-v_j``."""
+    rows = encoding.expression.matrix[index].toarray()
+    offsets = encoding.expression.constant[index]
+    return [(r, float(c)) for r, c in zip(rows, offsets, strict=True)] + [
+        (-r, -float(c)) for r, c in zip(rows, offsets, strict=True)
+    ]
+
+
+def _one(scope: Scope, i: int) -> Scope:
+    at = torch.tensor([i])
+    return Scope(scope.network, scope.region.select(at), scope.bounds.select(at), scope.start, scope.index)

@@ -1,0 +1,41 @@
+"""What a certifier hands back before points are evaluated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from verify.bounds.backward import Rows
+from verify.bounds.nouns import Bounds
+from verify.specification import Query
+from verify.verdict import Evidence
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Lower bounds (B, S) of the margins: what is claimed and what was recomputed of it; candidate points, if any.
+
+    ``points``: tensors (B, *shape) of inputs worth evaluating, such as a solver's solutions.
+    """
+
+    lower: Tensor
+    proved: Tensor
+    bounds: Bounds
+    points: tuple[Tensor, ...] = ()
+    reason: str = "incomplete method"
+
+
+def answer(
+    lower: Tensor, bounds: Bounds, *, points: tuple[Tensor, ...] = (), reason: str = "incomplete method"
+) -> Answer:
+    """The answer whose bounds came from the backward pass over ``bounds``: proved, unless those are a solver's claim."""
+    proved = lower if bounds.evidence >= Evidence.RECOMPUTED else torch.full_like(lower, -torch.inf)
+    return Answer(lower, proved, bounds, points, reason)
+
+
+def rows_of(query: Query) -> Rows:
+    """The specification as rows over the output node."""
+    spec = query.specification
+    return Rows(len(query.network.nodes) - 1, spec.C, spec.d)

@@ -1,0 +1,177 @@
+"""``verify.certify`` and ``verify.compare``: from a user's arrays to results."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from verify.certify.options import Options
+from verify.certify.run import margin_table
+from verify.errors import UsageError
+from verify.network import Network
+from verify.region import ball
+from verify.specification import Query, classification
+from verify.verdict import Counterexample, Evidence, MarginTable, Result, Verdict
+
+COMPARED = ("interval", "dual", "crown", "alpha", "lp", "milp")
+
+
+def certify(
+    network: Network,
+    x: Any,
+    label: int,
+    *,
+    epsilon: Fraction | float | str,
+    clip: tuple[float | str, float | str] | None = None,
+    norm: str = "linf",
+    method: str = "alpha",
+    **options: Any,
+) -> Result:
+    """Is every input within ``epsilon`` of ``x`` classified as ``label``?
+
+    ``x``: one input, array or tensor of the network's input shape (or as many numbers in row-major order). ``epsilon``
+    and ``clip`` are in the units of ``x`` and read as decimals (``"8/255"`` too). Further keywords are those of
+    :class:`verify.certify.options.Options`. Raises UsageError for anything that does not fit.
+    """
+    images = batch_of(network, x, single=True)
+    labels = torch.tensor([int(label)])
+    return certify_batch(network, images, labels, epsilon=epsilon, clip=clip, norm=norm, method=method, **options)[0]
+
+
+def certify_batch(
+    network: Network,
+    x: Any,
+    labels: Any,
+    *,
+    epsilon: Fraction | float | str,
+    clip: tuple[float | str, float | str] | None = None,
+    norm: str = "linf",
+    method: str = "alpha",
+    **options: Any,
+) -> list[Result]:
+    """:func:`certify` for many inputs (N, *shape) and labels (N,), several at a time where the method allows."""
+    query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
+    table, witnesses = margin_table(query, method, read_options(options))
+    predicted = network(batch_of(network, x)).argmax(1)
+    return results(table, witnesses, torch.as_tensor(labels), predicted)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One question answered by several methods: results by method, and the best upper bound of each target."""
+
+    results: dict[str, Result]
+    targets: tuple[int, ...]
+    upper: tuple[float, ...]
+
+    def gap(self, method: str) -> tuple[float, ...]:
+        """How far each lower bound of ``method`` is below the best upper bound; the true margin lies in between."""
+        rows = self.results[method].margins
+        return tuple(best - row.lower for best, row in zip(self.upper, rows, strict=True))
+
+
+def compare(
+    network: Network,
+    x: Any,
+    label: int,
+    *,
+    epsilon: Fraction | float | str,
+    clip: tuple[float | str, float | str] | None = None,
+    norm: str = "linf",
+    methods: Sequence[str] = COMPARED,
+    **options: Any,
+) -> Comparison:
+    """:func:`certify` by each of ``methods``, side by side; every method is checked against every evaluated point."""
+    if not methods:
+        raise UsageError("no methods to compare: name at least one")
+    images, labels = batch_of(network, x, single=True), torch.tensor([int(label)])
+    query = classification_query(network, images, labels, epsilon=epsilon, clip=clip, norm=norm)
+    typed = read_options(options)
+    predicted = network(images).argmax(1)
+    answers = {m: margin_table(query, m, typed) for m in dict.fromkeys(methods)}
+    upper = torch.stack([table.upper for table, _ in answers.values()]).amin(0)
+    # Every lower bound must stand against every method's points: the table refuses where it does not.
+    tables = {m: replace(table, upper=upper) for m, (table, _) in answers.items()}
+    found = {m: results(tables[m], witnesses, labels, predicted)[0] for m, (_, witnesses) in answers.items()}
+    return Comparison(found, tuple(int(t) for t in query.specification.targets[0]), tuple(upper[0].tolist()))
+
+
+def classification_query(
+    network: Network,
+    x: Any,
+    labels: Any,
+    *,
+    epsilon: Fraction | float | str,
+    clip: tuple[float | str, float | str] | None = None,
+    norm: str = "linf",
+) -> Query:
+    """The query behind :func:`certify_batch`."""
+    images, classes = batch_of(network, x), torch.as_tensor(labels).long()
+    if classes.shape != (len(images),):
+        raise UsageError(f"{len(images)} inputs need as many labels, got {tuple(classes.shape)}")
+    if not len(images):
+        raise UsageError("there are no inputs: the selection is empty")
+    return Query(network, ball(images, epsilon, norm=norm, clip=clip), classification(classes, network.outputs))
+
+
+def batch_of(network: Network, x: Any, *, single: bool = False) -> Tensor:
+    """``x`` as float64 (N, *input_shape); with ``single`` it is one input. Refuses sizes that do not fit."""
+    tensor = torch.as_tensor(np.asarray(x) if not isinstance(x, Tensor) else x).detach().to(torch.float64)
+    size = int(np.prod(network.input_shape))
+    count = 1 if single else (len(tensor) if tensor.dim() else 0)
+    if tensor.numel() != count * size:
+        wanted = network.input_shape if single else ("N", *network.input_shape)
+        raise UsageError(f"the network takes inputs of shape {wanted}, got {tuple(tensor.shape)}")
+    return tensor.reshape(count, *network.input_shape)
+
+
+def read_options(options: dict[str, Any]) -> Options:
+    """Keyword options as an Options; an unknown one is named together with those that exist."""
+    known = [name for name in Options.__dataclass_fields__ if name != "deadline"]
+    for name in options:
+        if name not in known:
+            raise UsageError(f"unknown option {name!r}: choose from {', '.join(known)}")
+    return Options(**options)
+
+
+def results(
+    table: MarginTable, witnesses: Sequence[Counterexample | None], labels: Tensor, predicted: Tensor
+) -> list[Result]:
+    """One Result for each input of a table. A falsified one carries its counterexample."""
+    found = []
+    for i, verdict in enumerate(table.verdicts()):
+        witness = witnesses[i]
+        if witness is not None:
+            verdict = Verdict.FALSIFIED
+        elif verdict is Verdict.FALSIFIED:
+            verdict = Verdict.UNKNOWN  # another method's point: this one has no counterexample of its own to show
+        rows = table.rows(i)
+        proved = all(row.proved > 0 for row in rows)
+        found.append(
+            Result(
+                verdict=verdict,
+                margins=rows,
+                counterexample=witness,
+                label=int(labels[i]),
+                predicted=int(predicted[i]),
+                method=table.method,
+                evidence=Evidence.RECOMPUTED if proved or verdict is not Verdict.VERIFIED else Evidence.SOLVER_CLAIM,
+                seconds=table.seconds / len(table.lower),
+                reason=_reason(table, i) if verdict is Verdict.UNKNOWN else "",
+                layers=table.layers if len(table.lower) == 1 else {},
+            )
+        )
+    return found
+
+
+def _reason(table: MarginTable, i: int) -> str:
+    claimed = bool((torch.maximum(table.lower[i], table.proved[i]) > 0).all())
+    if claimed:
+        return "solver's claim only"
+    return table.reason if table.reason != "solver claim" else "incomplete method"

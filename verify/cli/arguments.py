@@ -1,0 +1,86 @@
+"""The command line's words; nothing heavy is imported here, so that --help is quick."""
+
+from __future__ import annotations
+
+import argparse
+
+_EXAMPLES = """examples:
+  reluproof demo
+  reluproof certify model.onnx --data digits.npz --index 0:20 --epsilon 0.1 --clip 0 1
+  reluproof compare model.pt --arch my_nets:make_net --data mnist/ --index 0 --epsilon 8/255 --clip 0 1
+  reluproof info model.onnx
+
+exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
+3 some unknown, 4 a contradiction was found and no number of the run can be trusted"""
+
+
+def parser(version: str) -> argparse.ArgumentParser:
+    """The parser of every command."""
+    top = argparse.ArgumentParser(
+        prog="reluproof",
+        description="Formal verification of ReLU networks: prove that no input within epsilon is classified differently, "
+        "or find one.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"reluproof {version}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    certify = commands.add_parser("certify", help="certify inputs against an epsilon ball by one method")
+    _network(certify)
+    _question(certify, index="all")
+    _how(certify)
+    certify.add_argument("--method", default="alpha", help="interval, dual, crown, alpha (default), lp, milp or linear")
+    certify.add_argument("--fail-under", type=float, metavar="SHARE", help="exit 0 iff at least this share is verified")
+    certify.add_argument("--save-counterexamples", metavar="FILE.npz", help="write the counterexamples found")
+
+    compare = commands.add_parser("compare", help="several methods on one input, side by side")
+    _network(compare)
+    _question(compare, index="0")
+    _how(compare)
+    compare.add_argument("--methods", nargs="+", metavar="METHOD", help="default: interval dual crown alpha lp milp")
+
+    info = commands.add_parser("info", help="what a network file holds, and its hash")
+    _network(info)
+    info.add_argument("--json", action="store_true", help="print JSON instead of text")
+
+    demo = commands.add_parser("demo", help="certify and compare on a digit network that ships with reluproof")
+    demo.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    return top
+
+
+def _network(command: argparse.ArgumentParser) -> None:
+    command.add_argument("model", help=".onnx[.gz], .pt/.pth, .pt2, .safetensors or .npz")
+    command.add_argument(
+        "--arch", metavar="MODULE:CALLABLE", help="builds the torch module that a state dict belongs to"
+    )
+    command.add_argument(
+        "--input-shape", type=int, nargs="+", metavar="N", help="shape of one input, for torch modules"
+    )
+
+
+def _question(command: argparse.ArgumentParser, *, index: str) -> None:
+    group = command.add_argument_group("the question")
+    group.add_argument(
+        "--data", required=True, help=".npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
+    )
+    group.add_argument("--index", default=index, help=f"which inputs: 3, 0:20, 1,5,9 or all (default: {index})")
+    group.add_argument("--epsilon", required=True, help="radius in the data's units: 0.1 or 8/255")
+    group.add_argument("--clip", nargs=2, metavar=("LOW", "HIGH"), help="valid range of every input entry, e.g. 0 1")
+    group.add_argument("--norm", default="linf", help="linf (default), l2 or l1")
+    group.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")
+    group.add_argument("--split", choices=("test", "train"), default="test", help="of an MNIST folder")
+    group.add_argument("--scale", type=float, help="multiply the stored inputs by this")
+
+
+def _how(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("how")
+    group.add_argument(
+        "--pre-activation", metavar="METHOD", help="bounds of the ReLUs' inputs (default: the method's own)"
+    )
+    group.add_argument("--raw", action="store_true", help="do not intersect them with interval bounds")
+    group.add_argument("--timeout", type=float, metavar="SECONDS", help="time for each input")
+    group.add_argument("--solver", default="highs", help="highs (default), scipy or pulp")
+    group.add_argument("--trust-solver", action="store_true", help="let a MILP solver's claim verify")
+    group.add_argument("--seed", type=int, default=0, help="of the attack (default 0)")
+    group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")

@@ -1,0 +1,72 @@
+"""From arguments to the question: the network, the inputs, and the options."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+import verify
+
+
+@dataclass(frozen=True)
+class Question:
+    """What the command line asks about."""
+
+    network: verify.Network
+    inputs: torch.Tensor
+    labels: torch.Tensor
+    index: list[int]
+    where: dict[str, Any]  # epsilon, clip and norm
+    options: dict[str, Any]
+
+
+def read_network(arguments: argparse.Namespace) -> verify.Network:
+    """The network that the arguments name; the working directory is importable for ``--arch``."""
+    if os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
+    return verify.load(arguments.model, arch=arguments.arch, input_shape=arguments.input_shape)
+
+
+def read_question(arguments: argparse.Namespace) -> Question:
+    """The whole question; raises UsageError or LoadError with one line."""
+    network = read_network(arguments)
+    data = verify.load_data(
+        arguments.data, label_column=arguments.label_column, split=arguments.split, scale=arguments.scale
+    )
+    text = f"0:{len(data)}" if arguments.index == "all" else arguments.index
+    index = verify.parse_index(text, len(data))
+    chosen = data.select(index)
+    return Question(
+        network=network,
+        inputs=chosen.inputs,
+        labels=chosen.labels,
+        index=index,
+        where={
+            "epsilon": verify.parse_decimal(arguments.epsilon),
+            "clip": None if arguments.clip is None else tuple(arguments.clip),
+            "norm": arguments.norm,
+        },
+        options={
+            "pre_activation": arguments.pre_activation,
+            "intersect": not arguments.raw,
+            "timeout": arguments.timeout,
+            "solver": arguments.solver,
+            "trust_solver": arguments.trust_solver,
+            "seed": arguments.seed,
+        },
+    )
+
+
+def claim(question: Question) -> str:
+    """The claim that the numbers make, in words."""
+    clip = question.where["clip"]
+    inside = "" if clip is None else f" within [{clip[0]}, {clip[1]}]"
+    return (
+        f"every x{inside} with |x - input|_{question.where['norm'].replace('linf', 'inf')} <= {question.where['epsilon']}, "
+        "network in exact real arithmetic over the stored weights"
+    )

@@ -1,0 +1,45 @@
+"""Entry point of the command ``reluproof``: dispatch, and one clear line for every error."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from verify import __version__
+from verify.cli.arguments import parser
+from verify.errors import ReluproofError, SoundnessError
+
+MISUSE, CONTRADICTION, INTERRUPTED = 2, 4, 130
+
+_COMMANDS = {
+    "certify": "verify.cli.certify",
+    "compare": "verify.cli.compare",
+    "info": "verify.cli.info",
+    "demo": "verify.cli.demo",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    from solvers.errors import SolverFailure
+
+    arguments = parser(__version__).parse_args(argv)
+    try:
+        return int(import_module(_COMMANDS[arguments.command]).run(arguments))
+    except SoundnessError as error:
+        print(f"reluproof: contradiction: {error}", file=sys.stderr)
+        return CONTRADICTION
+    except (ReluproofError, SolverFailure) as error:
+        print(f"reluproof: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return MISUSE
+    except KeyboardInterrupt:
+        print("reluproof: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away (| head)
+        sys.stderr.close()
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
