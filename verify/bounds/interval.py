@@ -14,7 +14,7 @@ from verify.bounds.nouns import Interval
 from verify.bounds.rounding import slack
 from verify.floating import TINY, down, gamma, up
 from verify.network import Node
-from verify.operators import Add, Concat, Linear, ReLU
+from verify.operators import Add, Concat, Linear, ReLU, Reshape, Select
 from verify.region import centre_and_radius
 
 
@@ -30,21 +30,16 @@ def propagate(node: Node, inputs: list[Interval]) -> tuple[Interval, Tensor | No
 
 
 def _linear(op: Linear, x: Interval) -> tuple[Interval, Tensor | None]:
-    if (
-        op.terms == 0
-        and op.bias is None
-        and op.weight_ulps == 0
-        and not bool(getattr(op, "weight", torch.ones(1)).lt(0).any())
-    ):
-        return Interval(op.linear(x.lower), op.linear(x.upper)), None
     loss = slack(op, x.magnitude())
+    if loss is None and isinstance(op, (Reshape, Select)) and op.terms == 0:
+        return Interval(op.linear(x.lower), op.linear(x.upper)), None
     mid, rad = centre_and_radius(x.lower, x.upper)
     centre = op.apply(mid)
-    radius = op.absolute(rad) * (1.0 + gamma(op.terms)) + (op.terms + 1) * TINY
+    radius = up(op.absolute(rad) * (1.0 + gamma(op.terms)) + (op.terms + 1) * TINY)
     if loss is not None:
-        # mid is at most twice the magnitude away from what `slack` assumed: its own rounding is one more unit.
-        radius = up(radius) + loss * 2.0
-    return Interval(down(centre - up(radius)), up(centre + up(radius))), loss
+        # Twice: |mid| may exceed the magnitude that `slack` was told by a rounding.
+        radius = up(radius + loss * 2.0)
+    return Interval(down(centre - radius), up(centre + radius)), loss
 
 
 def _relu(_: ReLU, inputs: list[Interval]) -> Interval:

@@ -24,7 +24,7 @@ def slack(op: Linear, magnitude: Tensor) -> Tensor | None:
 
     None when the operator only moves numbers, which is exact. Recomputed with upward rounding; nothing is trusted.
     """
-    if op.terms == 0 and op.bias is None and op.weight_ulps == 0:
+    if op.terms == 0 and op.bias is None and op.bias_error is None and op.weight_ulps == 0:
         return None
     size = math.prod(op.output_shape)
     product = gamma(op.terms) + 2.0 * op.weight_ulps * UNIT

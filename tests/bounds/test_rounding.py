@@ -1,0 +1,182 @@
+"""Bounds are theorems: below the exact rational margin on networks made to break floating point."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.networks import KINDS, query, samples
+from verify.bounds.backward import Rows
+from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
+from verify.errors import SoundnessError
+from verify.floating import gamma, require_gradual_underflow
+from verify.load.builder import Builder
+from verify.network import Network
+from verify.operators import Add, Concat, Input, Linear, ReLU
+from verify.region import box
+from verify.specification import Query, Specification
+from verify.witness import margins_at
+
+# Numbers that cancel, overflow the mantissa, underflow, or are exact.
+nasty = st.sampled_from([0.0, 1.0, -1.0, 1e17, -1e17, 1.0 + 2**-52, -1.0 - 2**-52, 1e-30, 5e-324, -5e-324, 2.0**-1022, 0.1, 3.0])
+small = st.floats(-2, 2, allow_subnormal=True)
+entry = st.one_of(nasty, small)
+
+
+def exact_value(network: Network, x: torch.Tensor) -> list[Fraction]:
+    """The network in rational arithmetic."""
+    done: list[list[Fraction]] = []
+    for node in network.nodes:
+        op, args = node.operator, [done[j] for j in node.inputs]
+        if isinstance(op, Input):
+            done.append([Fraction(v) for v in x.flatten().tolist()])
+        elif isinstance(op, Linear):
+            W = op.matrix().tocsr()
+            bias = [0.0] * W.shape[0] if op.bias is None else op.full_bias().flatten().tolist()
+            rows = []
+            for i, b in enumerate(bias):
+                span = slice(W.indptr[i], W.indptr[i + 1])
+                terms = zip(W.indices[span], W.data[span], strict=True)
+                rows.append(Fraction(b) + sum((Fraction(float(w)) * args[0][j] for j, w in terms), Fraction(0)))
+            done.append(rows)
+        elif isinstance(op, ReLU):
+            done.append([max(v, Fraction(0)) for v in args[0]])
+        elif isinstance(op, Add):
+            done.append([a + b for a, b in zip(*args, strict=True)])
+        elif isinstance(op, Concat):
+            done.append([v for a in args for v in a])
+    return done[-1]
+
+
+def exact_margins(q: Query, x: torch.Tensor) -> list[Fraction]:
+    scores = exact_value(q.network, x)
+    spec = q.specification
+    return [
+        Fraction(d) + sum((Fraction(c) * v for c, v in zip(row, scores, strict=True)), Fraction(0))
+        for row, d in zip(spec.C[0].tolist(), spec.d[0].tolist(), strict=True)
+    ]
+
+
+@st.composite
+def nasty_queries(draw):
+    """One or two layers of up to four units with nasty weights, over a box with nasty ends; one row."""
+    sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
+    b = Builder()
+    x = b.input((1, sizes[0]))
+    for k, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        w = torch.tensor(draw(st.lists(entry, min_size=n * m, max_size=n * m)), dtype=torch.float64).reshape(m, n)
+        x = b.affine(x, w, torch.tensor(draw(st.lists(entry, min_size=m, max_size=m)), dtype=torch.float64))
+        if k < len(sizes) - 2 and draw(st.booleans()):
+            x = b.relu(x)
+    net = b.finish(x)
+    ends = draw(st.lists(st.tuples(small, small), min_size=sizes[0], max_size=sizes[0]))
+    region = box(torch.tensor([[min(e) for e in ends]]), torch.tensor([[max(e) for e in ends]]))
+    c = torch.tensor(draw(st.lists(entry, min_size=sizes[-1], max_size=sizes[-1])), dtype=torch.float64)
+    spec = Specification(c.reshape(1, 1, -1), torch.tensor([[draw(entry)]], dtype=torch.float64), torch.zeros(1, 1).long())
+    return Query(net, region, spec)
+
+
+def bounds_by_all(q: Query) -> dict[str, torch.Tensor]:
+    rows = Rows(len(q.network.nodes) - 1, q.specification.C, q.specification.d)
+    found = {"interval": spec_bounds(q.network, q.region, node_bounds(q.network, q.region), rows, None)}
+    for name in ("dual", "crown"):
+        for intersect in (True, False):
+            bounds = node_bounds(q.network, q.region, by_slopes(name), source=name, intersect=intersect)
+            found[f"{name}, intersect={intersect}"] = spec_bounds(
+                q.network, q.region, bounds, rows, fixed_lines(bounds, name)
+            )
+    return found
+
+
+def check(q: Query, points: torch.Tensor) -> None:
+    found = bounds_by_all(q)
+    for x in points:
+        truth = exact_margins(q, x)
+        for name, lower in found.items():
+            for s, exact in enumerate(truth):
+                assert Fraction(float(lower[0, s])) <= exact, name
+
+
+@settings(max_examples=300, deadline=None)
+@given(q=nasty_queries())
+def test_no_point_is_below_a_bound_in_exact_arithmetic_whatever_the_weights(q):
+    corners = [q.region.lower[0], q.region.upper[0], *samples(q.region, 6)]
+    check(q, torch.stack([c.reshape(q.region.lower[0].shape) for c in corners]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(kind=st.sampled_from(sorted(KINDS)), seed=st.integers(0, 10_000))
+def test_no_point_is_below_a_bound_in_exact_arithmetic_on_ordinary_networks(kind, seed):
+    q = query(kind, seed, "0.2")
+    check(q, samples(q.region, 4))
+
+
+@settings(max_examples=200, deadline=None)
+@given(q=nasty_queries())
+def test_every_node_of_every_point_is_inside_its_interval(q):
+    for tighten in (None, by_slopes("dual"), by_slopes("crown")):
+        bounds = node_bounds(q.network, q.region, tighten)
+        for x in samples(q.region, 4):
+            for i in range(1, len(q.network.nodes) + 1):
+                part = Network(q.network.nodes[:i]) if len(q.network.nodes[i - 1].shape) == 1 else None
+                if part is None:
+                    continue
+                at = bounds.values[i - 1]
+                ends = zip(at.lower[0].tolist(), exact_value(part, x), at.upper[0].tolist(), strict=True)
+                assert all(Fraction(lo) <= v <= Fraction(hi) for lo, v, hi in ends)
+
+
+@settings(max_examples=200, deadline=None)
+@given(q=nasty_queries())
+def test_the_margin_at_a_point_is_enclosed_exactly(q):
+    x = samples(q.region, 1)
+    below, above = margins_at(q, x)
+    for s, exact in enumerate(exact_margins(q, x[0])):
+        assert Fraction(float(below[0, s])) <= exact <= Fraction(float(above[0, s]))
+
+
+def test_a_margin_that_only_exists_in_floating_point_does_not_verify():
+    """(1e17 + 1) - 1e17 - 0.5 is 0.5 in real arithmetic and -0.5 or 0 in floats; its mirror image must not be proved."""
+    b = Builder()
+    x = b.input((1, 1))
+    big = b.affine(x, torch.tensor([[1e17], [1.0]], dtype=torch.float64))
+    net = b.finish(b.affine(big, torch.tensor([[1.0, -1.0]], dtype=torch.float64), torch.tensor([-1e17], dtype=torch.float64)))
+    one = torch.ones(1, 1, 1, dtype=torch.float64)
+    spec = Specification(one, torch.tensor([[0.5]], dtype=torch.float64), torch.zeros(1, 1).long())
+    q = Query(net, box(torch.tensor([[1.0]]), torch.tensor([[1.0]])), spec)
+    assert exact_margins(q, torch.ones(1))[0] == Fraction(-1, 2)
+    assert all(float(lower) <= -0.5 for lower in bounds_by_all(q).values())
+
+
+def test_bounds_cost_almost_nothing_on_ordinary_networks():
+    q = query("linear", 1, "0.1")
+    lower = bounds_by_all(q)["crown, intersect=True"][0]
+    points = samples(q.region, 4000)
+    corner = torch.stack([q.region.minimiser(_gradient(q, s))[0] for s in range(lower.shape[0])])
+    truth = [min(exact_margins(q, x)[s] for x in [*points[:1], corner[s]]) for s in range(lower.shape[0])]
+    assert all(0 <= exact - Fraction(float(lo)) < 1e-13 for lo, exact in zip(lower, truth, strict=True))
+
+
+def _gradient(q: Query, s: int) -> torch.Tensor:
+    x = q.region.lower.clone().requires_grad_()
+    return torch.autograd.grad(q.margins(x)[:, s].sum(), x)[0]
+
+
+@given(n=st.integers(1, 10**6))
+def test_gamma_is_rounded_up(n):
+    u = Fraction(1, 2**53)
+    assert Fraction(gamma(n)) >= (n + 1) * u / (1 - (n + 1) * u)
+
+
+def test_flushed_subnormals_are_refused():
+    if not torch.set_flush_denormal(True):
+        pytest.fail("this processor cannot flush subnormals: the refusal could not be tested")
+    try:
+        with pytest.raises(SoundnessError, match="set_flush_denormal"):
+            require_gradual_underflow()
+    finally:
+        torch.set_flush_denormal(False)
+    require_gradual_underflow()

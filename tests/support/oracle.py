@@ -1,0 +1,93 @@
+"""The truth, independent of every encoder: enumerate the activation patterns of a small network, an LP for each."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+from scipy.optimize import linprog
+from verify.operators import Add, Concat, Input, Linear, ReLU
+from verify.specification import Query
+
+LIMIT = 12  # free ReLUs; 2^12 small programs
+
+
+def exact_margins(query: Query) -> np.ndarray:
+    """The true minimum of every row over the first input's box, up to the LP solver's 1e-9."""
+    network, region = query.network, query.region
+    low, high = (t[0].reshape(-1).numpy() for t in (region.lower, region.upper))
+    sizes = {r: int(np.prod(network.nodes[r].shape)) for r in network.relus}
+    total = sum(sizes.values())
+    C = query.specification.C[0].numpy()
+    best = np.full(len(C), np.inf)
+    for pattern in _patterns(query, sizes):
+        affine, rows = _forward(network, pattern, len(low))
+        M, c = affine
+        A = np.array([r for r, _ in rows]).reshape(-1, len(low))
+        b = np.array([v for _, v in rows])
+        for s, row in enumerate(C):
+            found = linprog(row @ M, A_ub=-A if len(A) else None, b_ub=b if len(A) else None, bounds=list(zip(low, high)))
+            if found.status == 0:
+                best[s] = min(best[s], found.fun + row @ c)
+    assert total <= 64
+    return best
+
+
+def _patterns(query: Query, sizes: dict[int, int]):
+    """Every pattern of the ReLUs that interval arithmetic, done here in plain numpy, leaves free."""
+    fixed: dict[int, list[tuple[int, ...]]] = {}
+    values = []
+    for i, node in enumerate(query.network.nodes):
+        op = node.operator
+        if isinstance(op, Input):
+            values.append((query.region.lower[0].numpy().ravel() - 1e-9, query.region.upper[0].numpy().ravel() + 1e-9))
+            continue
+        args = [values[j] for j in node.inputs]
+        if isinstance(op, Linear):
+            W = op.matrix().toarray()
+            bias = 0.0 if op.bias is None else op.full_bias().reshape(-1).numpy()
+            mid, rad = (args[0][0] + args[0][1]) / 2, (args[0][1] - args[0][0]) / 2
+            values.append((W @ mid - abs(W) @ rad + bias - 1e-9, W @ mid + abs(W) @ rad + bias + 1e-9))
+        elif isinstance(op, Add):
+            values.append((args[0][0] + args[1][0], args[0][1] + args[1][1]))
+        elif isinstance(op, Concat):
+            values.append(tuple(np.concatenate([a[k] for a in args]) for k in (0, 1)))
+        else:
+            low, high = args[0]
+            fixed[i] = [(1,) if lo > 0 else ((0,) if hi < 0 else (0, 1)) for lo, hi in zip(low, high, strict=True)]
+            values.append((np.maximum(low, 0), np.maximum(high, 0)))
+    free = sum(len(choice) == 2 for choices in fixed.values() for choice in choices)
+    assert free <= LIMIT, f"{free} free ReLUs are too many to enumerate"
+    flat = [choice for choices in fixed.values() for choice in choices]
+    for combination in itertools.product(*flat):
+        pattern, at = {}, 0
+        for r, size in sizes.items():
+            pattern[r] = np.array(combination[at : at + size], dtype=float)
+            at += size
+        yield pattern
+
+
+def _forward(network, pattern, inputs):
+    """The affine map of the network under a pattern, and the rows ``a . x + v >= 0`` where the pattern holds."""
+    known, rows = [], []
+    for i, node in enumerate(network.nodes):
+        op = node.operator
+        args = [known[j] for j in node.inputs]
+        if isinstance(op, Input):
+            known.append((np.eye(inputs), np.zeros(inputs)))
+        elif isinstance(op, Linear):
+            W = op.matrix().toarray()
+            bias = 0.0 if op.bias is None else op.full_bias().reshape(-1).numpy()
+            known.append((W @ args[0][0], W @ args[0][1] + bias))
+        elif isinstance(op, Add):
+            known.append((args[0][0] + args[1][0], args[0][1] + args[1][1]))
+        elif isinstance(op, Concat):
+            shapes = [network.nodes[j].shape for j in node.inputs]
+            assert all(len([n for n in s if n != 1]) <= 1 for s in shapes), "the oracle concatenates vectors"
+            known.append(tuple(np.concatenate([a[k] for a in args]) for k in (0, 1)))
+        elif isinstance(op, ReLU):
+            M, c = args[0]
+            on = pattern[i]
+            rows += [(sign * m, sign * v) for m, v, sign in zip(M, c, 2 * on - 1, strict=True)]
+            known.append((on[:, None] * M, on * c))
+    return known[-1], rows
