@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -131,7 +132,7 @@ class Builder:
     ) -> Value:
         """``weight * x + bias``, entry by entry; both broadcast to the shape of ``x`` and may enlarge it."""
         w, b = (_exact(torch.as_tensor(v)) for v in (weight, bias))
-        shape = tuple(torch.broadcast_shapes(x.shape, w.shape, b.shape))
+        shape = tuple(np.broadcast_shapes(x.shape, w.shape, b.shape))
         if shape != x.shape:
             x = self.select(x, self.positions(x).expand(shape))
         if bool((w == 1).all()) and weight_ulps == 0:  # an addition: none at all, or the bias of the node before
@@ -209,7 +210,7 @@ class Builder:
         shape = tuple(index.shape)
         if index.numel() == math.prod(x.shape) and bool((index.reshape(-1) == self.positions(x).reshape(-1)).all()):
             return Value(x.node, shape)  # only the shape changed
-        op = Select(input_shape=self.nodes[x.node].shape, index=index.contiguous())
+        op = Select(input_shape=self.nodes[x.node].shape, index=index.reshape(shape or (1,)).contiguous())
         return self._add(op, Value(x.node, self.nodes[x.node].shape), shape=shape)
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
@@ -311,11 +312,14 @@ class Builder:
         return Value(len(self.nodes) - 1, x.shape)
 
     def _without_batch(self, x: Value, shape: Shape) -> Shape:
-        """``shape``, or without its batch axis of 1 when the node of ``x`` has none: one Reshape less."""
-        return shape[1:] if shape[:1] == (1,) and self.nodes[x.node].shape == shape[1:] else shape
+        """``shape``, or without its batch axis of 1 when the node of ``x`` has none: one Reshape less.
+
+        A number that the source gives no axis at all is a vector of one here: no node has shape ().
+        """
+        return shape[1:] if shape[:1] == (1,) and self.nodes[x.node].shape == shape[1:] else shape or (1,)
 
     def _broadcast(self, x: Value, y: Value) -> tuple[Value, Value]:
-        shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
+        shape = tuple(np.broadcast_shapes(x.shape, y.shape))
         x = x if x.shape == shape else self.select(x, self.positions(x).expand(shape))
         y = y if y.shape == shape else self.select(y, self.positions(y).expand(shape))
         return x, y

@@ -84,7 +84,7 @@ def read_tensor(tensor: onnx.TensorProto) -> Constant:
         raise LoadError(f"tensor {name!r} has a negative size: the file is damaged")
     try:
         array = numpy_helper.to_array(tensor)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, onnx.checker.ValidationError) as error:
         raise LoadError(f"tensor {name!r} does not hold what its shape {list(tensor.dims)} says: {error}") from error
     return Constant(np.asarray(array, dtype=np.float64) if kind in FLOATS else np.asarray(array))
 

@@ -82,9 +82,8 @@ def _times_right(call: Call, x: Value, b: Constant) -> Value:
     lead = b.shape[:-2]
     if math.prod(lead) == 1:
         y = builder.affine(x, b.tensor().reshape(b.shape[-2:]).T, weight_ulps=b.ulps)
-        return (
-            y if len(y.shape) >= len(b.shape) else builder.reshape(y, (*[1] * (len(b.shape) - len(y.shape)), *y.shape))
-        )
+        more = (1,) * (len(lead) + (len(x.shape) > 1) + 1 - len(y.shape))
+        return builder.reshape(y, (*more, *y.shape)) if more else y
     vector = len(x.shape) == 1
     if vector:
         x = builder.reshape(x, (1, *x.shape))

@@ -9,8 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx.reference import ReferenceEvaluator
+from onnx.reference.op_run import OpRun
 
 from verify.errors import LoadError
+from verify.load.onnx_linear import DEFAULT_EPSILON
 
 Run: TypeAlias = Callable[[npt.NDArray[np.float32]], npt.NDArray[Any]]
 
@@ -18,7 +20,7 @@ QUIET = 4  # onnxruntime's severity "fatal": a model that it refuses goes to the
 
 
 def onnx_runtime(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[str, Run]:
-    """The runtime's name, and a function from one float32 input to its scores; ``shape`` is the model's own input shape.
+    """The runtime's name, and a function from one float32 input to its scores; ``shape`` is the model's input shape.
 
     Raises LoadError when no runtime accepts the model.
     """
@@ -26,7 +28,7 @@ def onnx_runtime(model: onnx.ModelProto, shape: Sequence[int]) -> tuple[str, Run
     entry = next(i for i in model.graph.input if i.name not in constants)
     kind = np.float64 if entry.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE else np.float32
     refusals: list[str] = []
-    for name, start in (("onnxruntime", _onnxruntime), ("onnx.reference", _reference)):
+    for name, start in (("onnxruntime", _onnxruntime), ("onnx.reference", reference_runtime)):
         try:
             call = start(model)
             if call is None:
@@ -61,6 +63,19 @@ def _onnxruntime(model: onnx.ModelProto) -> Callable[[dict[str, Any]], Any] | No
     return lambda feed: session.run(None, feed)[0]
 
 
-def _reference(model: onnx.ModelProto) -> Callable[[dict[str, Any]], Any]:
-    evaluator = ReferenceEvaluator(model)
+class BatchNormalization(OpRun):  # type: ignore[misc]
+    """Inference, for opsets below 14, where the reference computes the statistics of the batch instead."""
+
+    op_domain = ""
+
+    def _run(self, x: Any, *statistics: Any, epsilon: float | None = None, **_: Any) -> tuple[Any]:
+        weight, bias, mean, variance = (s.reshape(-1, *[1] * (x.ndim - 2)) for s in statistics)
+        small = DEFAULT_EPSILON if epsilon is None else epsilon
+        return (((x - mean) / np.sqrt(variance + small) * weight + bias).astype(x.dtype),)
+
+
+def reference_runtime(model: onnx.ModelProto) -> Callable[[dict[str, Any]], Any]:
+    """A function from a feed to the scores, by the onnx package's own evaluator."""
+    opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+    evaluator = ReferenceEvaluator(model, new_ops=[BatchNormalization] if opset < 14 else None)
     return lambda feed: evaluator.run(None, feed)[0]

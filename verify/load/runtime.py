@@ -1,4 +1,4 @@
-"""Every loaded network is compared with the runtime it came from, on random inputs, before anything is claimed about it."""
+"""Every loaded network is compared, on random inputs, with the runtime it came from."""
 
 from __future__ import annotations
 
