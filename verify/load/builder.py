@@ -13,6 +13,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,8 +62,16 @@ class Builder:
 
     # --- linear operators -------------------------------------------------------------------------------------------
 
-    def affine(self, x: Value, weight: Tensor, bias: Tensor | None = None) -> Value:
-        """``x W^T + b`` over the last axis, ``weight`` (out, in), ``bias`` (out,) or None."""
+    def affine(
+        self,
+        x: Value,
+        weight: Tensor,
+        bias: Tensor | None = None,
+        *,
+        weight_ulps: int = 0,
+        bias_error: Tensor | None = None,
+    ) -> Value:
+        """``x W^T + b`` over the last axis, ``weight`` (out, in), ``bias`` and ``bias_error`` (out,) or None."""
         shape = (*x.shape[:-1], weight.shape[0])
         lead = tuple(n for n in x.shape[:-1] if n != 1)
         view = self._viewed(x, (*lead, x.shape[-1]))
@@ -70,6 +79,8 @@ class Builder:
             input_shape=(*lead, x.shape[-1]),
             weight=_exact(weight),
             bias=None if bias is None else _exact(bias),
+            weight_ulps=weight_ulps,
+            bias_error=bias_error,
         )
         return replace(self._add(op, view), shape=shape)
 
@@ -83,6 +94,8 @@ class Builder:
         padding: Sequence[int] = (0, 0, 0, 0),
         dilation: Sequence[int] = (1, 1),
         groups: int = 1,
+        weight_ulps: int = 0,
+        bias_error: Tensor | None = None,
     ) -> Value:
         """Two-dimensional convolution of ``x`` (1, channels, height, width); ``padding`` top, left, bottom, right.
 
@@ -102,6 +115,8 @@ class Builder:
             padding=(top, left),
             dilation=_pair(dilation),
             groups=groups,
+            weight_ulps=weight_ulps,
+            bias_error=None if bias_error is None else bias_error.reshape(-1, 1, 1),
         )
         y = self._add(op, view)
         return replace(y, shape=(1, *y.shape))
@@ -117,17 +132,33 @@ class Builder:
     ) -> Value:
         """``weight * x + bias``, entry by entry; both broadcast to the shape of ``x`` and may enlarge it."""
         w, b = (_exact(torch.as_tensor(v)) for v in (weight, bias))
-        shape = tuple(torch.broadcast_shapes(x.shape, w.shape, b.shape))
+        shape = tuple(np.broadcast_shapes(x.shape, w.shape, b.shape))
         if shape != x.shape:
             x = self.select(x, self.positions(x).expand(shape))
+        if bool((w == 1).all()) and weight_ulps == 0:  # an addition: none at all, or the bias of the node before
+            if not bool((b != 0).any()) and bias_error is None:
+                return x
+            joined = self._with_bias(x, b, bias_error)
+            if joined is not None:
+                return joined
+        inner = self._without_batch(x, shape)
+
+        def full(t: Tensor) -> Tensor:
+            return t.expand(shape).reshape(inner)
+
         op = Scale(
-            input_shape=shape,
-            weight=w.expand(shape) if w.dim() else w,
-            bias=b.expand(shape) if bool((b != 0).any()) else None,
+            input_shape=inner,
+            weight=full(w) if w.dim() else w,
+            bias=full(b) if bool((b != 0).any()) else None,
             weight_ulps=weight_ulps,
-            bias_error=None if bias_error is None else bias_error.expand(shape),
+            bias_error=None if bias_error is None else full(bias_error),
         )
-        return self._add(op, self._viewed(x, shape))
+        return self._add(op, self._viewed(x, inner), shape=shape)
+
+    def constant(self, values: Tensor, error: Tensor | None = None) -> Value:
+        """A value that does not depend on the input: zeros of it, and ``values`` as a bias."""
+        nothing = self.select(Value(0, self.nodes[0].shape), torch.full(values.shape, -1))
+        return self.scale(nothing, 1.0, values, bias_error=error)
 
     def divide(self, x: Value, divisor: Tensor) -> Value:
         """``x / divisor`` by a constant; the reciprocal is rounded and its rounding paid for."""
@@ -137,7 +168,10 @@ class Builder:
         return self.scale(x, 1.0 / divisor, weight_ulps=1)
 
     def batch_norm(self, x: Value, statistics: Sequence[Tensor], epsilon: float) -> Value:
-        """``(x - mean) / sqrt(variance + epsilon) * weight + bias`` over axis 1; statistics (weight, bias, mean, variance)."""
+        """``(x - mean) / sqrt(variance + epsilon) * weight + bias`` over axis 1.
+
+        ``statistics``: weight, bias, mean, variance, each (channels,).
+        """
         weight, bias, mean, variance = (_exact(t).reshape(-1, *[1] * (len(x.shape) - 2)) for t in statistics)
         factor = weight / torch.sqrt(variance + epsilon)  # 3 roundings, each at most u
         offset = bias - mean * factor
@@ -147,8 +181,8 @@ class Builder:
     def add(self, x: Value, y: Value) -> Value:
         """The sum of two values, broadcast to one shape."""
         x, y = self._broadcast(x, y)
-        view, other = self._viewed(x, x.shape), self._viewed(y, x.shape)
-        return self._add(Add(output_shape=self.nodes[view.node].shape), view, other, shape=x.shape)
+        inner = self.nodes[x.node].shape
+        return self._add(Add(output_shape=inner), x, self._viewed(y, inner), shape=x.shape)
 
     def subtract(self, x: Value, y: Value) -> Value:
         """``x - y``."""
@@ -159,9 +193,11 @@ class Builder:
         axis = axis % len(values[0].shape)
         shape = list(values[0].shape)
         shape[axis] = sum(v.shape[axis] for v in values)
-        views = [self._viewed(v, v.shape) for v in values]
-        op = Concat(output_shape=tuple(shape), axis=axis, sizes=tuple(v.shape[axis] for v in values))
-        return self._add(op, *views)
+        drop = 1 if axis > 0 and shape[0] == 1 else 0  # the batch axis
+        views = [self._viewed(v, v.shape[drop:]) for v in values]
+        sizes = tuple(v.shape[axis] for v in values)
+        op = Concat(output_shape=tuple(shape[drop:]), axis=axis - drop, sizes=sizes)
+        return self._add(op, *views, shape=tuple(shape))
 
     # --- data movement ----------------------------------------------------------------------------------------------
 
@@ -174,7 +210,7 @@ class Builder:
         shape = tuple(index.shape)
         if index.numel() == math.prod(x.shape) and bool((index.reshape(-1) == self.positions(x).reshape(-1)).all()):
             return Value(x.node, shape)  # only the shape changed
-        op = Select(input_shape=self.nodes[x.node].shape, index=index.contiguous())
+        op = Select(input_shape=self.nodes[x.node].shape, index=index.reshape(shape or (1,)).contiguous())
         return self._add(op, Value(x.node, self.nodes[x.node].shape), shape=shape)
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
@@ -225,7 +261,7 @@ class Builder:
         return entries[0]
 
     def average_pool(self, x: Value, windows: Tensor, counts: Tensor) -> Value:
-        """The sum over each window divided by ``counts``; ``windows`` (..., k) positions in ``x``, -1 counts as zero."""
+        """The sum over each window divided by ``counts``; ``windows`` (..., k) positions in ``x``, -1 for zero."""
         picked = self.select(x, windows)
         total = self.affine(picked, torch.ones(1, windows.shape[-1], dtype=torch.float64))
         return self.divide(self.reshape(total, windows.shape[:-1]), counts.expand(windows.shape[:-1]))
@@ -250,8 +286,40 @@ class Builder:
                 return Value(source, shape)
         return self._add(Reshape(input_shape=have, shape=shape), Value(source, have))
 
+    def _with_bias(self, x: Value, bias: Tensor, error: Tensor | None) -> Value | None:
+        """``x + bias`` as a copy of the Affine or Conv that made ``x``, when that has no bias and one can say it.
+
+        A file's MatMul and Add are one operator then. Where others read ``x`` too, both nodes stay.
+        """
+        made = self.nodes[x.node]
+        op = made.operator
+        if not isinstance(op, Affine | Conv) or op.bias is not None or op.bias_error is not None:
+            return None
+        of_conv = isinstance(op, Conv)
+
+        def each(t: Tensor) -> Tensor:  # (out channels, repetitions)
+            full = t.expand(x.shape)
+            return full.reshape(op.weight.shape[0], -1) if of_conv else full.reshape(-1, op.weight.shape[0]).T
+
+        offset = each(bias)
+        if not bool((torch.isfinite(offset) & (offset == offset[:, :1])).all()):
+            return None
+        worst = None if error is None else each(error).max(dim=1).values
+        if worst is not None and of_conv:
+            worst = worst.reshape(-1, 1, 1)
+        joined = replace(op, bias=offset[:, 0].clone(), bias_error=worst)
+        self.nodes.append(replace(made, operator=joined))
+        return Value(len(self.nodes) - 1, x.shape)
+
+    def _without_batch(self, x: Value, shape: Shape) -> Shape:
+        """``shape``, or without its batch axis of 1 when the node of ``x`` has none: one Reshape less.
+
+        A number that the source gives no axis at all is a vector of one here: no node has shape ().
+        """
+        return shape[1:] if shape[:1] == (1,) and self.nodes[x.node].shape == shape[1:] else shape or (1,)
+
     def _broadcast(self, x: Value, y: Value) -> tuple[Value, Value]:
-        shape = tuple(torch.broadcast_shapes(x.shape, y.shape))
+        shape = tuple(np.broadcast_shapes(x.shape, y.shape))
         x = x if x.shape == shape else self.select(x, self.positions(x).expand(shape))
         y = y if y.shape == shape else self.select(y, self.positions(y).expand(shape))
         return x, y
