@@ -123,7 +123,7 @@ def _milp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
 
 def claimed(result: SolveResult) -> float:
     """The solver's dual bound less its own tolerance; -inf when it has none, or says what cannot be (infeasible)."""
-    if result.status not in (Status.OPTIMAL, Status.TIME_LIMIT, Status.TARGET_REACHED) or not np.isfinite(
+    if result.status not in (Status.OPTIMAL, Status.TIME_LIMIT) or not np.isfinite(
         result.dual_bound
     ):
         return -np.inf
