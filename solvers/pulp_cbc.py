@@ -8,6 +8,7 @@ is lowered by that much; the multipliers it gives are proposals as ever.
 from __future__ import annotations
 
 import time
+import warnings
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,16 @@ from solvers.errors import SolverNotInstalled
 from solvers.problem import LinearProgram
 from solvers.result import SolveResult, SolveStats, Status
 
-# PuLP's sol_status (3.3) by name.
-STATUS = {
-    "LpSolutionOptimal": Status.OPTIMAL,
-    "LpSolutionInfeasible": Status.INFEASIBLE,
-    "LpSolutionIntegerFeasible": Status.TIME_LIMIT,
+# PuLP 3.3: (status, sol_status), 'Optimal' alone being worth nothing at a time limit; anything not here is FAILED.
+STATUS_3 = {
+    (1, 1): Status.OPTIMAL,
+    (1, 2): Status.TIME_LIMIT,
+    (0, 0): Status.TIME_LIMIT,
+    (-1, -1): Status.INFEASIBLE,
+    (-1, 0): Status.INFEASIBLE,  # an integer program
 }
+# PuLP 4: the status of LpSolveStats, by name.
+STATUS_4 = {"Optimal": Status.OPTIMAL, "Infeasible": Status.INFEASIBLE, "TimeLimit": Status.TIME_LIMIT}
 
 PRINTED_DIGITS = 1e-7  # relative precision of what CBC prints
 
@@ -39,9 +44,9 @@ class PulpCbc(Solver):
 
         begun = time.perf_counter()
         model, columns, rows = _model(pulp, problem)
-        model.solve(_command(pulp, options))
+        solved = model.solve(_command(pulp, options))
         seconds = time.perf_counter() - begun
-        status = _status(pulp, model)
+        status = _status(model, solved)
         if status is Status.TIME_LIMIT and (options.time_limit is None or seconds < 0.9 * options.time_limit):
             status = Status.FAILED  # CBC stopped for a reason of its own
         if status not in (Status.OPTIMAL, Status.TIME_LIMIT):
@@ -89,17 +94,17 @@ def _command(pulp: Any, options: SolveOptions) -> Any:
     native = {"msg": False, "timeLimit": options.time_limit, "gapRel": options.relative_gap, "threads": 1}
     for name in ("PULP_CBC_CMD", "COIN_CMD"):
         command = getattr(pulp, name, None)
-        if command is not None and (made := command(**native)).available():
-            return made
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # 3.3 announces the rename that the loop is about
+            if command is not None and (made := command(**native)).available():
+                return made
     raise SolverNotInstalled("PuLP found no CBC: pip install 'pulp<4' (CBC is bundled), or 'pulp[cbc]' with PuLP 4")
 
 
-def _status(pulp: Any, model: Any) -> Status:
-    code = getattr(model, "sol_status", None)
-    for name, status in STATUS.items():
-        if code is not None and code == getattr(pulp, name, object()):
-            return status
-    return Status.FAILED
+def _status(model: Any, solved: Any) -> Status:
+    if isinstance(solved, int):
+        return STATUS_3.get((model.status, model.sol_status), Status.FAILED)
+    return STATUS_4.get(solved.status.name, Status.FAILED)
 
 
 def _duals(model: Any, rows: dict[str, int], count: int) -> np.ndarray | None:
