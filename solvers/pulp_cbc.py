@@ -56,7 +56,8 @@ class PulpCbc(Solver):
         value = np.inf if x is None else float(problem.objective @ x) + problem.offset
         bound, dual = -np.inf, None
         if status is Status.OPTIMAL and x is not None:
-            bound = value - PRINTED_DIGITS * (1.0 + float(np.abs(problem.objective) @ np.abs(x)) + abs(problem.offset))
+            printed = PRINTED_DIGITS * (1.0 + float(np.abs(problem.objective) @ np.abs(x)) + abs(problem.offset))
+            bound = value - printed - options.relative_gap * abs(value)
             dual = None if problem.integer.any() else _duals(model, rows, len(problem.row_lower))
         return SolveResult(status, bound, value, x, dual, SolveStats(seconds))
 
@@ -91,7 +92,7 @@ def _sum(pulp: Any, columns: list[Any], index: Any, values: Any) -> Any:
 
 
 def _command(pulp: Any, options: SolveOptions) -> Any:
-    native = {"msg": False, "timeLimit": options.time_limit, "gapRel": options.relative_gap, "threads": 1}
+    native = {"msg": False, "timeLimit": options.time_limit, "gapRel": options.relative_gap or None, "threads": 1}
     for name in ("PULP_CBC_CMD", "COIN_CMD"):
         command = getattr(pulp, name, None)
         with warnings.catch_warnings():
