@@ -26,8 +26,13 @@ STATUS_3 = {
     (-1, -1): Status.INFEASIBLE,
     (-1, 0): Status.INFEASIBLE,  # an integer program
 }
-# PuLP 4: the status of LpSolveStats, by name.
-STATUS_4 = {"Optimal": Status.OPTIMAL, "Infeasible": Status.INFEASIBLE, "TimeLimit": Status.TIME_LIMIT}
+# PuLP 4: the status of LpSolveStats, by name; a gap that was allowed is taken off the claimed bound below.
+STATUS_4 = {
+    "Optimal": Status.OPTIMAL,
+    "GapLimit": Status.OPTIMAL,
+    "Infeasible": Status.INFEASIBLE,
+    "TimeLimit": Status.TIME_LIMIT,
+}
 
 PRINTED_DIGITS = 1e-7  # relative precision of what CBC prints
 
@@ -51,7 +56,10 @@ class PulpCbc(Solver):
             status = Status.FAILED  # CBC stopped for a reason of its own
         if status not in (Status.OPTIMAL, Status.TIME_LIMIT):
             return SolveResult(status, -np.inf, np.inf, None, None, SolveStats(seconds))
-        values = [c.value() for c in columns]
+        # PuLP leaves out columns that nothing uses; any value between their bounds will do.
+        used = (problem.objective != 0) | (np.diff(problem.matrix.tocsc().indptr) > 0)
+        ends = zip(columns, used, problem.column_lower, strict=True)
+        values = [c.value() if needed else low for c, needed, low in ends]
         x = None if any(v is None for v in values) else np.array(values, dtype=np.float64)
         value = np.inf if x is None else float(problem.objective @ x) + problem.offset
         bound, dual = -np.inf, None
@@ -112,7 +120,9 @@ def _duals(model: Any, rows: dict[str, int], count: int) -> np.ndarray | None:
     """CBC's ``pi`` is d(minimum)/d(right-hand side), which is our sign for either side."""
     dual = np.zeros(count)
     for name, i in rows.items():
-        row = model.get_constraint_by_name(name) if hasattr(model, "get_constraint_by_name") else model.constraints[name]
+        row = (
+            model.get_constraint_by_name(name) if hasattr(model, "get_constraint_by_name") else model.constraints[name]
+        )
         if row.pi is None:
             return None
         dual[i] += float(row.pi)

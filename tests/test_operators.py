@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
+
 from verify.errors import LoadError, UsageError
 from verify.network import Network, Node
 from verify.operators import Affine, Conv, Input, Reshape, Scale, Select
@@ -23,7 +24,9 @@ OPERATORS = {
     "affine on the last axis": Affine(input_shape=(2, 5), weight=randn(3, 5), bias=randn(3)),
     "conv": Conv(input_shape=(2, 5, 6), weight=randn(3, 2, 3, 3), bias=randn(3), padding=(1, 1)),
     "conv, stride that leaves pixels out": Conv(input_shape=(2, 6, 7), weight=randn(4, 2, 3, 2), stride=(2, 3)),
-    "conv, dilated": Conv(input_shape=(1, 7, 7), weight=randn(2, 1, 3, 3), dilation=(2, 2), padding=(1, 2), bias=randn(2)),
+    "conv, dilated": Conv(
+        input_shape=(1, 7, 7), weight=randn(2, 1, 3, 3), dilation=(2, 2), padding=(1, 2), bias=randn(2)
+    ),
     "conv, groups": Conv(input_shape=(4, 5, 5), weight=randn(6, 2, 3, 3), groups=2, stride=(2, 2), padding=(1, 1)),
     "scale": Scale(input_shape=(2, 3, 3), weight=randn(2, 1, 1), bias=randn(2, 1, 1)),
     "reshape": Reshape(input_shape=(2, 3), shape=(3, 2)),

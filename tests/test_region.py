@@ -11,6 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog, minimize
+
 from verify.errors import UsageError
 from verify.floating import parse_decimal, shift_above, shift_below
 from verify.region import NORMS, ball, box
@@ -35,7 +36,9 @@ def test_a_radius_of_zero_moves_nothing():
     assert torch.equal(region.lower, x) and torch.equal(region.upper, x)
 
 
-@pytest.mark.parametrize(("text", "value"), [("0.1", Fraction(1, 10)), (0.1, Fraction(1, 10)), ("8/255", Fraction(8, 255))])
+@pytest.mark.parametrize(
+    ("text", "value"), [("0.1", Fraction(1, 10)), (0.1, Fraction(1, 10)), ("8/255", Fraction(8, 255))]
+)
 def test_decimals_are_read_as_typed(text, value):
     assert parse_decimal(text) == value
 

@@ -194,7 +194,7 @@ class _RoundBall(Box):
             if not bool(outside.any()):
                 break
             high = torch.where(outside, high * 4.0, high)
-        for _ in range(60):
+        for _ in range(40):
             middle = (low + high) / 2
             outside = self._norm(candidate(middle) - centre) > radius
             low, high = torch.where(outside, middle, low), torch.where(outside, high, middle)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.networks import KINDS, query, samples
 from support.oracle import exact_margins
+
 from verify.certify.methods import METHODS
 from verify.certify.options import Options
 

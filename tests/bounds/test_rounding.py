@@ -9,6 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.networks import KINDS, query, samples
+
 from verify.bounds.backward import Rows
 from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
 from verify.errors import SoundnessError
@@ -21,7 +22,9 @@ from verify.specification import Query, Specification
 from verify.witness import margins_at
 
 # Numbers that cancel, overflow the mantissa, underflow, or are exact.
-nasty = st.sampled_from([0.0, 1.0, -1.0, 1e17, -1e17, 1.0 + 2**-52, -1.0 - 2**-52, 1e-30, 5e-324, -5e-324, 2.0**-1022, 0.1, 3.0])
+nasty = st.sampled_from(
+    [0.0, 1.0, -1.0, 1e17, -1e17, 1.0 + 2**-52, -1.0 - 2**-52, 1e-30, 5e-324, -5e-324, 2.0**-1022, 0.1, 3.0]
+)
 small = st.floats(-2, 2, allow_subnormal=True)
 entry = st.one_of(nasty, small)
 
@@ -75,7 +78,9 @@ def nasty_queries(draw):
     ends = draw(st.lists(st.tuples(small, small), min_size=sizes[0], max_size=sizes[0]))
     region = box(torch.tensor([[min(e) for e in ends]]), torch.tensor([[max(e) for e in ends]]))
     c = torch.tensor(draw(st.lists(entry, min_size=sizes[-1], max_size=sizes[-1])), dtype=torch.float64)
-    spec = Specification(c.reshape(1, 1, -1), torch.tensor([[draw(entry)]], dtype=torch.float64), torch.zeros(1, 1).long())
+    spec = Specification(
+        c.reshape(1, 1, -1), torch.tensor([[draw(entry)]], dtype=torch.float64), torch.zeros(1, 1).long()
+    )
     return Query(net, region, spec)
 
 
@@ -143,7 +148,9 @@ def test_a_margin_that_only_exists_in_floating_point_does_not_verify():
     b = Builder()
     x = b.input((1, 1))
     big = b.affine(x, torch.tensor([[1e17], [1.0]], dtype=torch.float64))
-    net = b.finish(b.affine(big, torch.tensor([[1.0, -1.0]], dtype=torch.float64), torch.tensor([-1e17], dtype=torch.float64)))
+    net = b.finish(
+        b.affine(big, torch.tensor([[1.0, -1.0]], dtype=torch.float64), torch.tensor([-1e17], dtype=torch.float64))
+    )
     one = torch.ones(1, 1, 1, dtype=torch.float64)
     spec = Specification(one, torch.tensor([[0.5]], dtype=torch.float64), torch.zeros(1, 1).long())
     q = Query(net, box(torch.tensor([[1.0]]), torch.tensor([[1.0]])), spec)

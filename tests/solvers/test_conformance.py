@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support.programs import CASES, LINEAR, program
+
 from solvers.base import SolveOptions
 from solvers.errors import InvalidProblem, SolverBroken, SolverNotInstalled, UnknownSolver
 from solvers.registry import SOLVERS, get_solver
 from solvers.result import Status
 from solvers.safe import proves_infeasible, safe_dual_bound
-from support.programs import CASES, LINEAR, program
 
 TOLERANCE = 1e-6  # the solvers' own: their claims are compared, nothing is proved with it
 

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.lying import LIES, LyingSolver
+from support.programs import CASES, LINEAR, program
+
 from solvers.base import SolveOptions
 from solvers.registry import get_solver
 from solvers.result import Status
 from solvers.safe import legal, proves_infeasible, safe_dual_bound
-from support.lying import LIES, LyingSolver
-from support.programs import CASES, LINEAR, program
 
 entry = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 1e17, -1e17, 1 + 2**-52, 1e-30, 5e-324, -(2.0**-1022), 0.1]),
@@ -37,8 +38,14 @@ def exact_bound(p, y):
     """The formula of the module in rational arithmetic, with the multipliers that are legal."""
     y = [Fraction(v) for v in legal(p, y)]
     A = p.matrix.toarray()
-    r = [Fraction(c) - sum((Fraction(A[i, j]) * y[i] for i in range(len(y))), Fraction(0)) for j, c in enumerate(p.objective)]
-    rows = sum((v * Fraction(lo if v > 0 else hi) for v, lo, hi in zip(y, p.row_lower, p.row_upper, strict=True) if v), Fraction(0))
+    r = [
+        Fraction(c) - sum((Fraction(A[i, j]) * y[i] for i in range(len(y))), Fraction(0))
+        for j, c in enumerate(p.objective)
+    ]
+    rows = sum(
+        (v * Fraction(lo if v > 0 else hi) for v, lo, hi in zip(y, p.row_lower, p.row_upper, strict=True) if v),
+        Fraction(0),
+    )
     ends = zip(r, p.column_lower, p.column_upper, strict=True)
     return rows + sum((min(v * Fraction(lo), v * Fraction(hi)) for v, lo, hi in ends), Fraction(0)) + Fraction(p.offset)
 
@@ -84,4 +91,7 @@ def test_the_back_ends_agree_on_random_programs(seed):
     if any(r.status is Status.INFEASIBLE for r in values.values()):  # integrality may exclude everything
         assert all(r.status is Status.INFEASIBLE for r in values.values())
         return
-    assert len({round(r.primal_value, 5) for r in values.values()}) == 1 or np.ptp([r.primal_value for r in values.values()]) < 1e-5
+    assert (
+        len({round(r.primal_value, 5) for r in values.values()}) == 1
+        or np.ptp([r.primal_value for r in values.values()]) < 1e-5
+    )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+
 from solvers.base import ColdSession, Session, SolveOptions, Solver
 from solvers.problem import LinearProgram
 from solvers.registry import get_solver

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import torch
+
 from verify.load.builder import Builder, Value
 from verify.network import Network
 from verify.region import Box, ball, box

@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 from scipy.optimize import linprog
+
 from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.specification import Query
 
@@ -26,7 +27,9 @@ def exact_margins(query: Query) -> np.ndarray:
         A = np.array([r for r, _ in rows]).reshape(-1, len(low))
         b = np.array([v for _, v in rows])
         for s, row in enumerate(C):
-            found = linprog(row @ M, A_ub=-A if len(A) else None, b_ub=b if len(A) else None, bounds=list(zip(low, high)))
+            found = linprog(
+                row @ M, A_ub=-A if len(A) else None, b_ub=b if len(A) else None, bounds=list(zip(low, high))
+            )
             if found.status == 0:
                 best[s] = min(best[s], found.fun + row @ c)
     assert total <= 64

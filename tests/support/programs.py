@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+
 from solvers.problem import LinearProgram
 from solvers.result import Status
 
@@ -45,18 +46,30 @@ CASES: dict[str, Case] = {
     "a fixed column": Case(program([1, 1], [[1, 1]], [(4, INF)], [(3, 3), (0, 9)]), OPT, 4, (1,)),
     "an offset": Case(program([1, 1], [[1, 1]], [(1, INF)], BOX, offset=5), OPT, 6, (1,)),
     "negative bounds": Case(program([1, 1], [[1, -1]], [(-1, 1)], [(-5, -1), (-4, 4)]), OPT, -9, None),
-    "a degenerate vertex": Case(program([-1, -1], [[1, 0], [0, 1], [1, 1]], [(-INF, 1), (-INF, 1), (-INF, 2)], BOX), OPT, -2),
-    "duplicate entries and an explicit zero": Case(program([1, 1], DUPLICATES, [(8, INF), (-INF, 3)], BOX), OPT, 4, (0.5, 0)),
+    "a degenerate vertex": Case(
+        program([-1, -1], [[1, 0], [0, 1], [1, 1]], [(-INF, 1), (-INF, 1), (-INF, 2)], BOX), OPT, -2
+    ),
+    "duplicate entries and an explicit zero": Case(
+        program([1, 1], DUPLICATES, [(8, INF), (-INF, 3)], BOX), OPT, 4, (0.5, 0)
+    ),
     "no rows": Case(program([1, -1], np.zeros((0, 2)), [], BOX), OPT, -10, ()),
     "an infeasible program": Case(program([1, 1], [[1, 1], [1, 1]], [(5, INF), (-INF, 1)], BOX), BAD, INF),
     "a knapsack": Case(
-        program([-5, -4, -3], [[2, 3, 1], [4, 1, 2], [3, 4, 2]], [(-INF, 5), (-INF, 11), (-INF, 8)], [(0, 1)] * 3, integer=[1] * 3),
+        program(
+            [-5, -4, -3],
+            [[2, 3, 1], [4, 1, 2], [3, 4, 2]],
+            [(-INF, 5), (-INF, 11), (-INF, 8)],
+            [(0, 1)] * 3,
+            integer=[1] * 3,
+        ),
         OPT,
         -9,
     ),
     "general integers": Case(program([-1, -1], [[2, 2]], [(-INF, 7)], BOX, integer=[1, 1]), OPT, -3),
     "a mixed program": Case(program([-1, -1], [[2, 2]], [(-INF, 7)], BOX, integer=[1, 0]), OPT, -3.5),
-    "an integer program with an offset": Case(program([1], [[2]], [(1, INF)], [(0, 5)], integer=[1], offset=-3), OPT, -2),
+    "an integer program with an offset": Case(
+        program([1], [[2]], [(1, INF)], [(0, 5)], integer=[1], offset=-3), OPT, -2
+    ),
     "an infeasible integer program": Case(program([1], [[2]], [(1, 1)], [(0, 5)], integer=[1]), BAD, INF),
 }
 LINEAR = {name: case for name, case in CASES.items() if not case.problem.integer.any()}

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from solvers.base import SolveOptions, Solver
-from solvers.result import SolveResult, Status
 from torch import Tensor
 
+from solvers.base import SolveOptions, Solver
+from solvers.result import SolveResult, Status
 from verify.bounds.backward import backward
 from verify.bounds.compute import Scope, Tightener, chunks, mirrored, neuron_rows
 from verify.bounds.nouns import Bounds, Interval, unstable
@@ -123,9 +123,7 @@ def _milp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
 
 def claimed(result: SolveResult) -> float:
     """The solver's dual bound less its own tolerance; -inf when it has none, or says what cannot be (infeasible)."""
-    if result.status not in (Status.OPTIMAL, Status.TIME_LIMIT) or not np.isfinite(
-        result.dual_bound
-    ):
+    if result.status not in (Status.OPTIMAL, Status.TIME_LIMIT) or not np.isfinite(result.dual_bound):
         return -np.inf
     return result.dual_bound - SOLVER_TOLERANCE * (1.0 + abs(result.dual_bound))
 

@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from solvers.result import SolveResult
 
+from solvers.result import SolveResult
 from verify.bounds.tighten import Budget, claimed
 from verify.certify.alpha import optimised
 from verify.certify.answer import Answer, rows_of

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,8 +27,9 @@ class Question:
 
 def read_network(arguments: argparse.Namespace) -> verify.Network:
     """The network that the arguments name; the working directory is importable for ``--arch``."""
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
     return verify.load(arguments.model, arch=arguments.arch, input_shape=arguments.input_shape)
 
 
@@ -38,6 +39,7 @@ def read_question(arguments: argparse.Namespace) -> Question:
     data = verify.load_data(
         arguments.data, label_column=arguments.label_column, split=arguments.split, scale=arguments.scale
     )
+    verify.parse_decimal(arguments.epsilon)  # a bad radius is named before anything is computed
     text = f"0:{len(data)}" if arguments.index == "all" else arguments.index
     index = verify.parse_index(text, len(data))
     chosen = data.select(index)
@@ -47,7 +49,7 @@ def read_question(arguments: argparse.Namespace) -> Question:
         labels=chosen.labels,
         index=index,
         where={
-            "epsilon": verify.parse_decimal(arguments.epsilon),
+            "epsilon": arguments.epsilon,
             "clip": None if arguments.clip is None else tuple(arguments.clip),
             "norm": arguments.norm,
         },

@@ -25,8 +25,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
-from solvers.problem import LinearProgram
 
+from solvers.problem import LinearProgram
 from verify.bounds.nouns import Bounds, unstable
 from verify.bounds.relaxation import chord
 from verify.network import Network
@@ -217,13 +217,14 @@ def slopes(encoding: Encoding, objective: Array, row_dual: Array) -> dict[int, t
     ``a = r_z + y_e + (1 - s) y_t`` on ``z`` (``r``: reduced costs, ``y_t``: the triangle's dual); the slope is their
     quotient. Wrong duals give bad slopes, never unsound ones.
     """
+    row_dual = np.nan_to_num(row_dual, posinf=0.0, neginf=0.0)
     reduced = objective - encoding.problem.matrix.T @ row_dual
     found = {}
     for r, layer in encoding.layers.items():
         on_y = row_dual[layer.equality]
         on_z = reduced[layer.z] + on_y + (1.0 - layer.chord) * row_dual[layer.triangle]
         slope = np.divide(on_y, on_z, out=np.zeros_like(on_y), where=on_z > 0)
-        found[r] = (layer.neurons, np.clip(np.nan_to_num(slope), 0.0, 1.0))
+        found[r] = (layer.neurons, np.clip(slope, 0.0, 1.0))
     return found
 
 
