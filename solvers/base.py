@@ -49,7 +49,7 @@ class Session(ABC):
     def set_column_bounds(self, column: int, lower: float, upper: float) -> None:
         """Replace the bounds of one column for the solves that follow."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (a back end that holds nothing has nothing to free)
         """Free what the back end holds."""
 
     def __enter__(self) -> Session:

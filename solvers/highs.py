@@ -138,7 +138,7 @@ class HighsSession(Session):
             bound = value
         if self._changed or np.isnan(bound):
             bound = -np.inf
-        if status is Status.TIME_LIMIT and (x is None or not info.primal_solution_status == 2):
+        if status is Status.TIME_LIMIT and (x is None or info.primal_solution_status != 2):
             x, value = None, np.inf
         nodes = max(int(info.mip_node_count), 0) if self._integer else 0
         stats = SolveStats(seconds, max(int(info.simplex_iteration_count), 0), nodes)

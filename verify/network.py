@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
@@ -89,10 +90,7 @@ class Network:
         """Scores ``f(x)``: (N, *input_shape) -> (N, n_out)."""
         if tuple(x.shape[1:]) != self.input_shape:
             raise UsageError(f"the network takes inputs of shape {self.input_shape}, got {tuple(x.shape[1:])}")
-        value = x
-        for value in self.values(x):
-            pass
-        return value
+        return deque(self.values(x), maxlen=1).pop()
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Network:
         """A copy with its floating tensors in another dtype, all tensors on another device."""

@@ -145,12 +145,10 @@ def results(
 ) -> list[Result]:
     """One Result for each input of a table. A falsified one carries its counterexample."""
     found = []
-    for i, verdict in enumerate(table.verdicts()):
+    for i, judged in enumerate(table.verdicts()):
         witness = witnesses[i]
-        if witness is not None:
-            verdict = Verdict.FALSIFIED
-        elif verdict is Verdict.FALSIFIED:
-            verdict = Verdict.UNKNOWN  # another method's point: this one has no counterexample of its own to show
+        # Without a counterexample of its own to show (the point was another method's), a method falsifies nothing.
+        verdict = Verdict.FALSIFIED if witness is not None else _without_witness(judged)
         rows = table.rows(i)
         proved = all(row.proved > 0 for row in rows)
         found.append(
@@ -168,6 +166,10 @@ def results(
             )
         )
     return found
+
+
+def _without_witness(judged: Verdict) -> Verdict:
+    return Verdict.UNKNOWN if judged is Verdict.FALSIFIED else judged
 
 
 def _reason(table: MarginTable, i: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import verify
 from verify.cli.certify import exit_code
@@ -22,10 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(
             f"compare takes one input, --index {arguments.index} names {len(question.index)}: give one number"
         )
-    chosen = {} if not arguments.methods else {"methods": tuple(arguments.methods)}
-    comparison = verify.compare(
-        question.network, question.inputs[0], int(question.labels[0]), **chosen, **question.where, **question.options
-    )
+    chosen: dict[str, Any] = {} if not arguments.methods else {"methods": tuple(arguments.methods)}
+    chosen |= question.where | question.options
+    comparison = verify.compare(question.network, question.inputs[0], int(question.labels[0]), **chosen)
     if arguments.json:
         write({**identity(question), **comparison_data(comparison)}, arguments.json)
     if arguments.json != "-":

@@ -166,10 +166,10 @@ def _encode_relu(y: Expression, bounds: Bounds, r: int, rows: _Rows, later: int)
     low, high = _flat(pre.lower[0]), _flat(pre.upper[0])
     neurons = np.flatnonzero((low < 0) & (high > 0))
     active = np.flatnonzero((low >= 0) & (high > 0))
-    l, u = low[neurons], high[neurons]
+    below, above = low[neurons], high[neurons]
     s, t = (_flat(v[0])[neurons] for v in chord(pre))
-    z = rows.add_columns(np.zeros(len(l)), 2.0 * u)
-    p = rows.add_columns(np.zeros(len(l)), -2.0 * l)
+    z = rows.add_columns(np.zeros(len(below)), 2.0 * above)
+    p = rows.add_columns(np.zeros(len(below)), -2.0 * below)
     kept = _kept(active, y, later)
     span = high[kept] - low[kept] + 1.0
     z_active = rows.add_columns(low[kept] - span, high[kept] + span)
@@ -184,12 +184,12 @@ def _encode_relu(y: Expression, bounds: Bounds, r: int, rows: _Rows, later: int)
         shape=block.shape,
     )
     tie = rows.add_rows(sp.coo_array(block + ones), y.constant[tied], y.constant[tied])
-    count = np.arange(len(l))
+    count = np.arange(len(below))
     hull = sp.coo_array(
         (np.concatenate([1.0 - s, s]), (np.concatenate([count, count]), np.concatenate([z, p]))),
-        shape=(len(l), rows.columns),
+        shape=(len(below), rows.columns),
     )
-    triangle = rows.add_rows(hull, np.full(len(l), -np.inf), t)
+    triangle = rows.add_rows(hull, np.full(len(below), -np.inf), t)
     direct = np.setdiff1d(active, kept)
     pick = sp.coo_array((np.ones(len(tied)), (tied, np.concatenate([z, z_active]))), shape=(len(low), rows.columns))
     mask = sp.coo_array((np.ones(len(direct)), (direct, direct)), shape=(len(low), len(low)))
@@ -197,7 +197,7 @@ def _encode_relu(y: Expression, bounds: Bounds, r: int, rows: _Rows, later: int)
     constant = np.zeros(len(low))
     constant[direct] = y.constant[direct]
     value = Expression(_csr(pick + mask @ wide.matrix), constant)
-    return value, UnstableLayer(neurons, z, p, tie[: len(l)], triangle, l, u, s)
+    return value, UnstableLayer(neurons, z, p, tie[: len(below)], triangle, below, above, s)
 
 
 def _kept(active: NDArray[np.int64], y: Expression, later: int) -> NDArray[np.int64]:
@@ -241,22 +241,22 @@ def with_binaries(encoding: Encoding, neurons: dict[int, NDArray[np.bool_]] | No
     ]
     z = np.concatenate([np.zeros(0, int), *(layer.z[m] for layer, m in chosen)])
     p = np.concatenate([np.zeros(0, int), *(layer.p[m] for layer, m in chosen)])
-    u = np.concatenate([np.zeros(0), *(layer.upper[m] for layer, m in chosen)])
-    l = np.concatenate([np.zeros(0), *(layer.lower[m] for layer, m in chosen)])
+    high = np.concatenate([np.zeros(0), *(layer.upper[m] for layer, m in chosen)])
+    low = np.concatenate([np.zeros(0), *(layer.lower[m] for layer, m in chosen)])
     count, n = len(z), len(problem.objective)
     b, k = n + np.arange(count), np.arange(count)
-    on = sp.coo_array((np.concatenate([np.ones(count), -u]), (np.r_[k, k], np.r_[z, b])), shape=(count, n + count))
-    off = sp.coo_array((np.concatenate([np.ones(count), -l]), (np.r_[k, k], np.r_[p, b])), shape=(count, n + count))
+    on = sp.coo_array((np.concatenate([np.ones(count), -high]), (np.r_[k, k], np.r_[z, b])), shape=(count, n + count))
+    off = sp.coo_array((np.concatenate([np.ones(count), -low]), (np.r_[k, k], np.r_[p, b])), shape=(count, n + count))
     wide = sp.csr_array(
         (problem.matrix.data, problem.matrix.indices, problem.matrix.indptr), shape=(problem.matrix.shape[0], n + count)
     )
     upper = problem.column_upper.copy()
-    upper[z], upper[p] = u, -l
+    upper[z], upper[p] = high, -low
     program = LinearProgram(
         objective=np.zeros(n + count),
         matrix=sp.csr_array(sp.vstack([wide, on, off], format="csr")),
         row_lower=np.concatenate([problem.row_lower, np.full(2 * count, -np.inf)]),
-        row_upper=np.concatenate([problem.row_upper, np.zeros(count), -l]),
+        row_upper=np.concatenate([problem.row_upper, np.zeros(count), -low]),
         column_lower=np.concatenate([problem.column_lower, np.zeros(count)]),
         column_upper=np.concatenate([upper, np.ones(count)]),
         integer=np.concatenate([problem.integer, np.ones(count, dtype=bool)]),

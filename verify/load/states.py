@@ -6,6 +6,7 @@ import importlib
 import pickle
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ def relu_mlp(state: State) -> nn.Module:
     known = {f"{n}.weight" for n in names} | {f"{n}.bias" for n in names}
     other = [k for k in state if k not in known]
     sizes = [tuple(state[f"{n}.weight"].shape) for n in names]
-    fits = all(a[0] == b[1] for a, b in zip(sizes, sizes[1:], strict=False))
+    fits = all(a[0] == b[1] for a, b in pairwise(sizes))
     if not names or other or not fits:
         reason = f"it also holds {other[0]!r}" if other else f"its weights have sizes {sizes}"
         raise LoadError(f"the file is no chain of fully-connected layers ({reason}): give --arch module:callable")
