@@ -186,7 +186,7 @@ class _Kind(NamedTuple):
 _KINDS = (
     _Kind(
         "a folder with MNIST's IDX files or with images.npy and labels.npy",
-        lambda s: Path(s).is_dir(),
+        lambda s: bool(s) and Path(s).is_dir(),
         _from_folder,
     ),
     _Kind("inputs.npy:labels.npy", lambda s: ".npy:" in s.lower(), _from_npy_pair),
