@@ -32,14 +32,14 @@ class LinearProgram:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        matrix = sp.csr_array(self.matrix, dtype=np.float64, copy=True)
+        matrix = self.matrix.astype(np.float64).tocsr().copy()
         matrix.sum_duplicates()
         matrix.eliminate_zeros()
         object.__setattr__(self, "matrix", matrix)
         rows, columns = matrix.shape
         for name, size in _SIZES.items():
-            dtype = np.bool_ if name == "integer" else np.float64
-            value = np.array(getattr(self, name), dtype=dtype)
+            dtype: type[np.generic] = np.bool_ if name == "integer" else np.float64
+            value: NDArray[np.generic] = np.array(getattr(self, name), dtype=dtype)
             value.setflags(write=False)
             object.__setattr__(self, name, value)
             if value.shape != ((rows, columns)[size],):

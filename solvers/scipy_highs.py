@@ -47,7 +47,7 @@ def _linprog(p: LinearProgram, options: SolveOptions) -> _Solved:
     A_ub = sp.vstack([p.matrix[above], -p.matrix[below]], format="csr")
     b_ub = np.concatenate([p.row_upper[above], -p.row_lower[below]])
     native = {} if options.time_limit is None else {"time_limit": options.time_limit}
-    found = linprog(
+    found: Any = linprog(  # type: ignore[call-overload]
         p.objective,
         A_ub=A_ub if A_ub.shape[0] else None,
         b_ub=b_ub if A_ub.shape[0] else None,
@@ -75,10 +75,10 @@ def _linprog(p: LinearProgram, options: SolveOptions) -> _Solved:
 def _milp(p: LinearProgram, options: SolveOptions) -> _Solved:
     from scipy.optimize import Bounds, LinearConstraint, milp
 
-    native: dict[str, Any] = {"mip_rel_gap": options.relative_gap}
+    native: Any = {"mip_rel_gap": options.relative_gap}
     if options.time_limit is not None:
         native["time_limit"] = options.time_limit
-    found = milp(
+    found: Any = milp(
         p.objective,
         integrality=p.integer.astype(int),
         bounds=Bounds(p.column_lower, p.column_upper),

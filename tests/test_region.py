@@ -45,7 +45,7 @@ def test_decimals_are_read_as_typed(text, value):
 
 @pytest.mark.parametrize("text", ["nan", "inf", "", "ten", "1/0", math.nan])
 def test_what_is_no_number_is_refused(text):
-    with pytest.raises(UsageError, match="epsilon is .*: give a finite number"):
+    with pytest.raises(UsageError, match=r"epsilon is .*: give a finite number"):
         parse_decimal(text)
 
 

@@ -6,6 +6,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,7 +118,7 @@ def node_tensors(node: Node) -> list[Tensor]:
 
 
 def _moved(node: Node, dtype: torch.dtype | None, device: torch.device | str | None) -> Node:
-    changes = {}
+    changes: dict[str, Any] = {}
     for f in fields(node.operator):
         value = getattr(node.operator, f.name)
         if isinstance(value, Tensor):

@@ -246,7 +246,8 @@ class L2Ball(_RoundBall):
         return offset / (1.0 + multiplier)
 
     def _norm(self, offset: Tensor) -> Tensor:
-        return offset.norm(dim=1, keepdim=True)
+        length: Tensor = offset.norm(dim=1, keepdim=True)
+        return length
 
     def _exactly_within(self, offset: list[Fraction]) -> bool:
         return sum(d * d for d in offset) <= self.epsilon**2

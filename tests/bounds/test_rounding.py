@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
 import torch
@@ -69,7 +70,7 @@ def nasty_queries(draw):
     sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
     b = Builder()
     x = b.input((1, sizes[0]))
-    for k, (n, m) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for k, (n, m) in enumerate(pairwise(sizes)):
         w = torch.tensor(draw(st.lists(entry, min_size=n * m, max_size=n * m)), dtype=torch.float64).reshape(m, n)
         x = b.affine(x, w, torch.tensor(draw(st.lists(entry, min_size=m, max_size=m)), dtype=torch.float64))
         if k < len(sizes) - 2 and draw(st.booleans()):

@@ -143,5 +143,5 @@ def test_bad_options_are_refused():
 
 def test_a_nan_objective_is_refused_by_a_session():
     p = program([1, 2], [[1, 1]], [(3, np.inf)], [(0, 10), (0, 10)])
-    with pytest.raises((SolverBroken, InvalidProblem), match="NaN|nan"):
+    with pytest.raises((SolverBroken, InvalidProblem), match=r"NaN|nan"):
         get_solver("highs").session(p, SolveOptions()).solve(objective=np.array([np.nan, 1.0]))

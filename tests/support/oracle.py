@@ -28,7 +28,10 @@ def exact_margins(query: Query) -> np.ndarray:
         b = np.array([v for _, v in rows])
         for s, row in enumerate(C):
             found = linprog(
-                row @ M, A_ub=-A if len(A) else None, b_ub=b if len(A) else None, bounds=list(zip(low, high))
+                row @ M,
+                A_ub=-A if len(A) else None,
+                b_ub=b if len(A) else None,
+                bounds=list(zip(low, high, strict=True)),
             )
             if found.status == 0:
                 best[s] = min(best[s], found.fun + row @ c)

@@ -70,7 +70,7 @@ def _question(command: argparse.ArgumentParser, *, index: str) -> None:
     group.add_argument("--norm", default="linf", help="linf (default), l2 or l1")
     group.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")
     group.add_argument("--split", choices=("test", "train"), default="test", help="of an MNIST folder")
-    group.add_argument("--scale", type=float, help="multiply the stored inputs by this")
+    group.add_argument("--scale", help="multiply the stored inputs by this, 1/255 say")
 
 
 def _how(command: argparse.ArgumentParser) -> None:

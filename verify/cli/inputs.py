@@ -36,9 +36,8 @@ def read_network(arguments: argparse.Namespace) -> verify.Network:
 def read_question(arguments: argparse.Namespace) -> Question:
     """The whole question; raises UsageError or LoadError with one line."""
     network = read_network(arguments)
-    data = verify.load_data(
-        arguments.data, label_column=arguments.label_column, split=arguments.split, scale=arguments.scale
-    )
+    scale = None if arguments.scale is None else float(verify.parse_decimal(arguments.scale, "scale"))
+    data = verify.load_data(arguments.data, label_column=arguments.label_column, split=arguments.split, scale=scale)
     verify.parse_decimal(arguments.epsilon)  # a bad radius is named before anything is computed
     text = f"0:{len(data)}" if arguments.index == "all" else arguments.index
     index = verify.parse_index(text, len(data))

@@ -148,7 +148,7 @@ def train(recipe: Recipe, data: Dataset) -> nn.Sequential:
             progress = (epoch * batches + batch) / total
             loss = recipe.loss(model, data.inputs[rows], data.labels[rows], progress, generator)
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
             schedule.step()
         log.info("%s epoch %d loss %.4f", recipe.name, epoch + 1, loss.item())

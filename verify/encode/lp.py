@@ -20,6 +20,7 @@ The coefficients are rounded to nearest: a solution of this program proposes, an
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -27,13 +28,19 @@ import torch
 from numpy.typing import NDArray
 
 from solvers.problem import LinearProgram
-from verify.bounds.nouns import Bounds, unstable
+from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import chord
 from verify.network import Network
 from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import Box, L1Ball
 
 Array = NDArray[np.float64]
+
+# Solvers drop entries below 1e-9 without a word, which would make it another program. Such entries never reach them:
+# a ReLU whose interval ends nearer to zero than NEAR is encoded with NEAR, which is sound, and rows that lose entries
+# below TINY are widened by what those could contribute.
+TINY = 1e-9
+NEAR = 1e-7
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,16 @@ class _Rows:
         return np.arange(first, self.columns)
 
     def add_rows(self, block: sp.coo_array, lower: Array, upper: Array) -> NDArray[np.int64]:
+        """Add rows without their tiny entries: a row is widened by the most that those could contribute."""
         first, self.rows = self.rows, self.rows + len(lower)
-        self.blocks.append(block)
-        self.lower.append(lower)
-        self.upper.append(upper)
+        tiny = np.abs(block.data) < TINY
+        row, column = block.coords
+        ends = np.maximum(np.abs(np.concatenate(self.column_lower)), np.abs(np.concatenate(self.column_upper)))
+        slack = np.zeros(len(lower))
+        np.add.at(slack, row[tiny], np.abs(block.data[tiny]) * ends[column[tiny]])
+        self.blocks.append(sp.coo_array((block.data[~tiny], (row[~tiny], column[~tiny])), shape=block.shape))
+        self.lower.append(lower - slack)
+        self.upper.append(upper + slack)
         return np.arange(first, self.rows)
 
     def problem(self) -> LinearProgram:
@@ -166,8 +179,9 @@ def _encode_relu(y: Expression, bounds: Bounds, r: int, rows: _Rows, later: int)
     low, high = _flat(pre.lower[0]), _flat(pre.upper[0])
     neurons = np.flatnonzero((low < 0) & (high > 0))
     active = np.flatnonzero((low >= 0) & (high > 0))
-    below, above = low[neurons], high[neurons]
-    s, t = (_flat(v[0])[neurons] for v in chord(pre))
+    below, above = np.minimum(low[neurons], -NEAR), np.maximum(high[neurons], NEAR)
+    wide = Interval(torch.from_numpy(below[None]), torch.from_numpy(above[None]))
+    s, t = (_flat(v) for v in chord(wide))
     z = rows.add_columns(np.zeros(len(below)), 2.0 * above)
     p = rows.add_columns(np.zeros(len(below)), -2.0 * below)
     kept = _kept(active, y, later)
@@ -193,10 +207,10 @@ def _encode_relu(y: Expression, bounds: Bounds, r: int, rows: _Rows, later: int)
     direct = np.setdiff1d(active, kept)
     pick = sp.coo_array((np.ones(len(tied)), (tied, np.concatenate([z, z_active]))), shape=(len(low), rows.columns))
     mask = sp.coo_array((np.ones(len(direct)), (direct, direct)), shape=(len(low), len(low)))
-    wide = _widened(y, rows.columns)
+    widened = _widened(y, rows.columns)
     constant = np.zeros(len(low))
     constant[direct] = y.constant[direct]
-    value = Expression(_csr(pick + mask @ wide.matrix), constant)
+    value = Expression(_csr(pick + mask @ widened.matrix), constant)
     return value, UnstableLayer(neurons, z, p, tie[: len(below)], triangle, below, above, s)
 
 
@@ -283,8 +297,9 @@ def _widened(expression: Expression, columns: int) -> Expression:
     return Expression(sp.csr_array((m.data, m.indices, m.indptr), shape=(m.shape[0], columns)), expression.constant)
 
 
-def _csr(matrix: object) -> sp.csr_array:
-    return sp.csr_array(matrix)
+def _csr(matrix: Any) -> sp.csr_array:
+    found: sp.csr_array = sp.csr_array(matrix)
+    return found
 
 
 def _flat(tensor: torch.Tensor) -> Array:

@@ -255,7 +255,8 @@ def adaptive_pool(axes: int) -> Rule:
                 b, f"output size {wanted} of an input of {list(sizes)}", "use a size that divides the input's"
             )
         kernel = [n // w for n, w in zip(sizes, wanted, strict=True)]
-        return average_pool(axes)(b, x, kernel, kernel)
+        pooled: Value = average_pool(axes)(b, x, kernel, kernel)
+        return pooled
 
     return rule
 
