@@ -58,6 +58,15 @@ class LinearProgram:
         """The same rows and columns under another objective."""
         return replace(self, objective=objective, offset=offset)
 
+    def with_row(self, row: Array, lower: float, upper: float) -> LinearProgram:
+        """The same program with one more row, ``lower <= row . x <= upper``."""
+        return replace(
+            self,
+            matrix=sp.csr_array(sp.vstack([self.matrix, sp.csr_array(row[None])], format="csr")),
+            row_lower=np.append(self.row_lower, lower),
+            row_upper=np.append(self.row_upper, upper),
+        )
+
     def relaxed(self) -> LinearProgram:
         """The same program without integrality."""
         return replace(self, integer=np.zeros(len(self.objective), dtype=np.bool_))

@@ -3,27 +3,36 @@
 Recomputed, and all that verifies by default: the margins of alpha-CROWN over pre-activation bounds tightened by
 interval, CROWN, alpha and LP bounds. Trusted, and labelled a solver's claim: (1) the solver's dual bound of the integer
 program; (2) that the program's coefficients, rounded to nearest, and the solver's tolerances change it by no more than
-SOLVER_TOLERANCE; (3) the pre-activation bounds that integer programs claim, for ReLUs that stay unstable.
+SOLVER_TOLERANCE; (3) nothing else: the row that cuts the program off
+above an attained margin removes no minimum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
+from solvers.problem import LinearProgram
 from solvers.result import SolveResult
+from verify.attack.pgd import PGD, lowest_margins
+from verify.bounds.nouns import Bounds
 from verify.bounds.tighten import Budget, claimed
 from verify.certify.alpha import optimised
-from verify.certify.answer import Answer, rows_of
+from verify.certify.answer import Answer
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.encode.lp import Encoding, encode, with_binaries
 from verify.specification import Query
+from verify.witness import representable, upper_margins
 
+# How far above the attained margin the program is cut off, relative to its size: far enough that the solver's tolerance
+# cannot cut the minimum away with it.
+ROOM = 1e-4
 WORKERS = 2  # targets solved side by side: the solvers release the interpreter while they run
 
 
@@ -31,34 +40,46 @@ def milp(query: Query, options: Options) -> Answer:
     """Margins from one integer program a row. See the module for what is recomputed and what is trusted."""
     bounds = pre_activation_bounds(query, options, "lp")
     known = optimised(query, options, bounds)
+    points, attained = _attack(query, options)
     claims = torch.full_like(known.lower, -torch.inf)
-    points = [query.region.lower.clone() for _ in range(claims.shape[1])]
-    for i in range(query.region.count):
-        at = torch.tensor([i])
-        one, around = query.select(at), bounds.select(at)
-        encoding = with_binaries(encode(query.network, one.region, around))
-        for k, result in enumerate(solve_rows(encoding, one, options.budget())):
-            if result is not None:
-                claims[i, k] = claimed(result)
-                if result.x is not None:
-                    points[k][i] = torch.from_numpy(np.nan_to_num(encoding.point(result.x))).reshape(points[k][i].shape)
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for i in range(query.region.count):
+            at = torch.tensor([i])
+            one, around, budget = query.select(at), bounds.select(at), options.budget()
+            jobs = [
+                pool.submit(_solve, one, around, k, float(attained[i, k]), budget) for k in range(claims.shape[1])
+            ]
+            for k, job in enumerate(jobs):
+                claims[i, k], x = job.result()
+                if x is not None:
+                    points[k][i] = x
     lower = torch.maximum(claims, known.lower)
     return replace(known, lower=lower, points=tuple(points), reason="timeout" if options.late else "solver claim")
 
 
-def solve_rows(encoding: Encoding, query: Query, budget: Budget) -> Iterable[SolveResult | None]:
-    """The solver's result for each row of the specification; None where the time was up before it began."""
-    rows = rows_of(query)
-
-    def solve(k: int) -> SolveResult | None:
-        if budget.spent:
-            return None
-        objective, offset = encoding.objective(rows.coefficient[0, k].numpy(), float(rows.constant[0, k]))
-        return budget.solver.solve(encoding.problem.with_objective(objective, offset), budget.options())
-
-    return _in_parallel(solve, rows.coefficient.shape[1])
+def _attack(query: Query, options: Options) -> tuple[list[Tensor], Tensor]:
+    """A point for each row, and the margin there rounded up, (B, S): what the minimum cannot exceed."""
+    found, _ = lowest_margins(query, PGD(seed=options.seed, deadline=options.deadline))
+    points = [representable(query.region, found[:, k]) for k in range(found.shape[1])]
+    return points, torch.stack([upper_margins(query, x) for x in points]).amin(0)
 
 
-def _in_parallel(work: Callable[[int], SolveResult | None], count: int) -> list[SolveResult | None]:
-    with ThreadPoolExecutor(WORKERS) as pool:
-        return list(pool.map(work, range(count)))
+def _solve(query: Query, bounds: Bounds, row: int, attained: float, budget: Budget) -> tuple[float, Tensor | None]:
+    """The claimed lower bound of one row of one input, and the solution's input, if there is one."""
+    if budget.spent:
+        return -np.inf, None
+    encoding = with_binaries(encode(query.network, query.region, bounds))
+    C, d = query.specification.C[0, row].numpy(), float(query.specification.d[0, row])
+    objective, offset = encoding.objective(C, d)
+    result: SolveResult = budget.solver.solve(cut_off(encoding, objective, offset, attained), budget.options())
+    x = None if result.x is None else torch.from_numpy(np.nan_to_num(encoding.point(result.x)))
+    return claimed(result), None if x is None else x.reshape(query.network.input_shape)
+
+
+def cut_off(encoding: Encoding, row: NDArray[np.float64], offset: float, attained: float) -> LinearProgram:
+    """The encoding's program with the objective ``row``, limited to values up to ``attained``, a margin at some point.
+
+    The minimum lies there, and the solver prunes everything above from the start.
+    """
+    limit = attained + ROOM * (1.0 + abs(attained)) - offset
+    return encoding.problem.with_row(row, -np.inf, limit).with_objective(row, offset)

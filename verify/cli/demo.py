@@ -1,0 +1,49 @@
+"""``reluproof demo``: the main job on a digit network and real digits that ship with the package."""
+
+from __future__ import annotations
+
+import argparse
+
+import verify
+from verify.cli.certify import report as certify_report
+from verify.cli.compare import comparison_data
+from verify.cli.compare import report as compare_report
+from verify.cli.inputs import Question
+from verify.cli.output import identity, write
+from verify.demo import demo_digits_path, demo_network_path
+
+EPSILON, INPUTS, COMPARED = "0.07", 10, 3
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Certify ten digits, then compare every method on one of them. Exits 0: the demo shows, it does not gate."""
+    network = verify.load(demo_network_path("mlp"))
+    digits = verify.load_data(demo_digits_path())
+    where = {"epsilon": EPSILON, "clip": ("0", "1"), "norm": "linf"}
+    several = _question(network, digits, list(range(INPUTS)), where)
+    one = _question(network, digits, [COMPARED], where)
+    comparison = verify.compare(network, one.inputs[0], int(one.labels[0]), **where)
+    if arguments.json:
+        write({**identity(one), **comparison_data(comparison)}, "-")
+        return 0
+    results = verify.certify_batch(network, several.inputs, several.labels, method="alpha", **where)
+    print(
+        f"A {network.input_shape[-1]}x{network.input_shape[-2]} digit network (784-64-32-10, trained against attacks) and "
+        f"{INPUTS} handwritten digits that it was not trained on.\nWhich of them can no change of at most {EPSILON} in "
+        "every pixel turn into another digit?\n"
+    )
+    print(certify_report(several, results))
+    print(f"\n\nDigit {COMPARED} by every method, the same question:\n")
+    print(compare_report(one, comparison))
+    print(
+        "\nYour own network:  reluproof certify model.onnx --data digits.npz --index 0:20 --epsilon 0.1 --clip 0 1\n"
+        f"These files:       {demo_network_path('mlp').parent}"
+    )
+    return 0
+
+
+def _question(
+    network: verify.Network, digits: verify.Dataset, index: list[int], where: dict[str, object]
+) -> Question:
+    chosen = digits.select(index)
+    return Question(network, chosen.inputs, chosen.labels, index, where, {})
