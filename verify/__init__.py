@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from verify.certify.api import certify as certify
     from verify.certify.api import certify_batch as certify_batch
     from verify.certify.api import compare as compare
+    from verify.certify.api import lower_bounds as lower_bounds
     from verify.certify.methods import METHODS as METHODS
     from verify.certify.options import Options as Options
     from verify.certify.pre_activation import PRE_ACTIVATION as PRE_ACTIVATION
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "load": "verify.load",
     "certify": "verify.certify",
-    **dict.fromkeys(("Comparison", "certify_batch", "compare"), "verify.certify.api"),
+    **dict.fromkeys(("Comparison", "certify_batch", "compare", "lower_bounds"), "verify.certify.api"),
     "METHODS": "verify.certify.methods",
     "Options": "verify.certify.options",
     "PRE_ACTIVATION": "verify.certify.pre_activation",

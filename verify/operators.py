@@ -170,8 +170,15 @@ class Conv(Linear):
 
     def transpose(self, a: Tensor) -> Tensor:
         # Input pixels that no window reaches (a stride that does not divide) have a zero column: output_padding.
-        sizes = zip(self.input_shape[1:], self.output_shape[1:], self.weight.shape[2:], self.stride, self.padding,
-                    self.dilation, strict=True)  # fmt: skip
+        sizes = zip(
+            self.input_shape[1:],
+            self.output_shape[1:],
+            self.weight.shape[2:],
+            self.stride,
+            self.padding,
+            self.dilation,
+            strict=True,
+        )
         extra = [n - ((m - 1) * s - 2 * p + d * (k - 1) + 1) for n, m, k, s, p, d in sizes]
         with torch.backends.cudnn.flags(enabled=False):
             return F.conv_transpose2d(

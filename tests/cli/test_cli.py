@@ -13,6 +13,7 @@ import onnx
 import pytest
 import torch
 from onnx import TensorProto, helper
+
 from verify.cli.main import main
 from verify.demo import demo_digits_path, demo_network_path
 
@@ -36,7 +37,17 @@ def test_certify_prints_a_line_an_input_and_exits_0_when_all_are_verified(capsys
 def test_certify_exits_1_when_one_is_falsified_and_saves_the_counterexample(capsys, tmp_path):
     file = tmp_path / "found.npz"
     code, out, _ = run(
-        capsys, "certify", *ASK, "--index", "4:6", "--epsilon", "0.3", "--method", "crown", "--save-counterexamples", file
+        capsys,
+        "certify",
+        *ASK,
+        "--index",
+        "4:6",
+        "--epsilon",
+        "0.3",
+        "--method",
+        "crown",
+        "--save-counterexamples",
+        file,
     )
     assert code == 1 and "falsified" in out
     with np.load(file) as saved, np.load(DIGITS) as digits:
@@ -60,7 +71,17 @@ def test_fail_under_is_a_simple_gate(capsys, share, expected):
 def test_compare_shows_every_method_with_gap_evidence_and_relus(capsys):
     code, out, _ = run(capsys, "compare", *ASK, "--index", "3", "--epsilon", "0.03")
     assert code == 0
-    for word in ("interval >=", "dual >=", "crown >=", "alpha >=", "lp >=", "milp >=", "gap", "solver claim", "recomputed"):
+    for word in (
+        "interval >=",
+        "dual >=",
+        "crown >=",
+        "alpha >=",
+        "lp >=",
+        "milp >=",
+        "gap",
+        "solver claim",
+        "recomputed",
+    ):
         assert word in out
     assert "active/inactive/unstable" in out and "a solver's claim, not recomputed" in out
 
@@ -99,7 +120,8 @@ def test_the_demo_runs(capsys):
 
 def test_help_starts_quickly_and_loads_nothing_heavy():
     begun = time.perf_counter()
-    found = subprocess.run([sys.executable, "-X", "importtime", "-m", "verify.cli.main", "--help"], capture_output=True, text=True)
+    command = [sys.executable, "-X", "importtime", "-m", "verify.cli.main", "--help"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == 0 and "certify" in found.stdout
     loaded = found.stderr
     assert not any(f"| {name}\n" in loaded.replace("|   ", "| ") for name in ("torch", "numpy", "onnx", "scipy"))
@@ -182,7 +204,10 @@ MISTAKES = {
     "unknown bounds": (ask(NET, DIGITS, pre_activation="best"), "unknown pre-activation bounds 'best'"),
     "a timeout of zero": (ask(NET, DIGITS, timeout="0"), "timeout is 0"),
     "a share above one": (ask(NET, DIGITS, fail_under="90"), "give a share between 0 and 1"),
-    "a JSON file that cannot be written": (ask(NET, DIGITS, method="interval", json="no/such/folder/x.json"), "cannot write"),
+    "a JSON file that cannot be written": (
+        ask(NET, DIGITS, method="interval", json="no/such/folder/x.json"),
+        "cannot write",
+    ),
 }
 
 

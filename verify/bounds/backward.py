@@ -15,7 +15,6 @@ from torch import Tensor
 
 from verify.bounds.nouns import Bounds
 from verify.bounds.relaxation import Lines
-from verify.bounds.rounding import underflow
 from verify.floating import UNIT, down, gamma, up
 from verify.network import Network
 from verify.operators import Add, Concat, Linear, ReLU
@@ -112,7 +111,7 @@ def _run(state: _Pass, region: Box, start: int) -> tuple[Tensor, Tensor | None]:
         else:
             low = region.minimise(a)
         state.constant = down(state.constant + low)
-    state.lose(underflow(state.network, state.bounds, last=start).to(state.constant.dtype).unsqueeze(1))
+    state.lose(state.bounds.underflow.unsqueeze(1))
     return state.constant, state.mirrored
 
 

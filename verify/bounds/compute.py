@@ -13,14 +13,16 @@ from verify.bounds.backward import Rows, backward, backward_both
 from verify.bounds.interval import propagate
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import SLOPES, Lines, lines
+from verify.bounds.rounding import underflow
 from verify.errors import SoundnessError
-from verify.floating import require_gradual_underflow
+from verify.floating import require_gradual_underflow, up
 from verify.network import Network
 from verify.operators import Input, Linear, ReLU
 from verify.region import Box
 from verify.verdict import Evidence
 
 MEMORY_BYTES = 256 * 2**20  # what the coefficients of one backward pass may take; the rows are chunked to it
+SHARING = 3  # inputs share rows unless they want fewer than one in this many of each other's neurons
 CACHE_BYTES = 4 * 2**20  # and rows of small networks are chunked so that a step stays in the processor's cache
 
 
@@ -32,7 +34,8 @@ class Scope:
     region: Box
     bounds: Bounds
     start: int  # the node whose interval is wanted; every node before it is known
-    index: Tensor  # which of its neurons, positions in its flattened value
+    index: Tensor  # which of its neurons, positions in its flattened value: all that some input wants
+    wanted: Tensor  # (B, k) bool: which of them each input wants; the others' bounds are not used
 
 
 Tightener = Callable[[Scope], tuple[Interval, Evidence]]
@@ -57,6 +60,7 @@ def node_bounds(
     require_gradual_underflow()
     values: list[Interval] = []
     slack: list[Tensor | None] = []
+    loss = torch.zeros(region.count, dtype=region.lower.dtype, device=region.lower.device)
     pre: dict[int, Interval] = {}
     evidence = Evidence.RECOMPUTED
     for i, node in enumerate(network.nodes):
@@ -73,41 +77,40 @@ def node_bounds(
             elif tighten is None:
                 pre[i] = known
             else:
-                index = _wanted(known, intersect)
-                so_far = Bounds(tuple(values), pre, tuple(slack), source, evidence)
-                found, how = tighten(Scope(network, region, so_far, start, index))
+                wanted = unstable(known).flatten(1) if intersect else torch.ones_like(known.lower.flatten(1)).bool()
+                index = wanted.any(0).nonzero().squeeze(1)
+                so_far = Bounds(tuple(values), pre, tuple(slack), loss, source, evidence)
+                found, how = tighten(Scope(network, region, so_far, start, index, wanted[:, index]))
                 evidence = min(evidence, how)
-                raw = _scatter(known, found, index)
+                raw = _scatter(known, found, index, wanted)
                 values[start] = known.intersect(raw, where=f"{source} bounds of node {network.nodes[start].name!r}")
                 pre[i] = values[start] if intersect else raw
-        interval, loss = propagate(node, [values[j] for j in node.inputs])
+        inputs = [values[j] for j in node.inputs]
+        interval, step = propagate(node, inputs)
         values.append(interval)
-        slack.append(loss)
-    bounds = Bounds(tuple(values), pre, tuple(slack), source, evidence)
+        slack.append(step)
+        loss = loss + underflow(node, inputs)
+    bounds = Bounds(tuple(values), pre, tuple(slack), up(loss), source, evidence)
     if not all(bool(torch.isfinite(v.upper - v.lower).all()) for v in values):
         raise SoundnessError("bounds overflow float64: the region or the weights are too large to bound")
     return bounds
 
 
-def _wanted(known: Interval, intersect: bool) -> Tensor:
-    """Neurons worth tightening: with ``intersect`` those unstable for some input, else all."""
-    free = (
-        unstable(known).flatten(1).any(0) if intersect else torch.ones_like(known.lower[0].flatten(), dtype=torch.bool)
-    )
-    return free.nonzero().squeeze(1)
-
-
-def _scatter(known: Interval, found: Interval, index: Tensor) -> Interval:
-    lower, upper = known.lower.flatten(1).clone(), known.upper.flatten(1).clone()
-    lower[:, index], upper[:, index] = found.lower, found.upper
-    return Interval(lower.reshape(known.lower.shape), upper.reshape(known.upper.shape))
+def _scatter(known: Interval, found: Interval, index: Tensor, wanted: Tensor) -> Interval:
+    """``known`` with the wanted entries replaced by ``found``, whose columns are the neurons ``index``."""
+    ends = []
+    for old, new in ((known.lower, found.lower), (known.upper, found.upper)):
+        flat = old.flatten(1).clone()
+        flat[:, index] = torch.where(wanted[:, index], new, flat[:, index])
+        ends.append(flat.reshape(old.shape))
+    return Interval(*ends)
 
 
 def by_slopes(name: str) -> Tightener:
     """The tightener that runs the backward pass with the fixed slopes ``name`` (a key of ``SLOPES``)."""
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        return neuron_bounds(scope, fixed_lines(scope.bounds, name)), scope.bounds.evidence
+        return neuron_bounds(scope, lambda part, _: fixed_lines(part.bounds, name)), scope.bounds.evidence
 
     return tighten
 
@@ -117,28 +120,39 @@ def fixed_lines(bounds: Bounds, name: str) -> dict[int, Lines]:
     return {r: lines(interval, SLOPES[name](interval)) for r, interval in bounds.pre.items()}
 
 
-def neuron_bounds(scope: Scope, at: Mapping[int, Lines]) -> Interval:
-    """Bounds of the scope's neurons by the backward pass: lower bounds of ``v`` and of ``-v``, chunked by memory."""
-    parallel = all(line.parallel for line in at.values())
-    lower, upper = (
-        [scope.region.lower.new_zeros(scope.region.count, 0)],
-        [scope.region.lower.new_zeros(scope.region.count, 0)],
-    )
-    for part in chunks(scope):
-        if parallel:
-            low, negated = backward_both(scope.network, scope.region, scope.bounds, neuron_rows(scope, part), at)
-        else:
-            low, negated = both_sides(scope, part, at)
-        lower.append(low)
-        upper.append(-negated)
-    return Interval(torch.cat(lower, 1), torch.cat(upper, 1))
+def neuron_bounds(scope: Scope, choose: Callable[[Scope, Rows], Mapping[int, Lines]], *, copies: int = 4) -> Interval:
+    """Bounds (B, k) of the scope's neurons by the backward pass: lower bounds of ``v`` and of ``-v``.
+
+    ``choose`` gives the lines for a piece of the rows (``v``, then ``-v``); ``copies`` tensors of the rows' size may live
+    at once. Where inputs want different neurons, each wanted pair becomes an input with a row of its own, instead of
+    every input paying for all of them. Entries that nobody wants are the known ones.
+    """
+    known = scope.bounds.values[scope.start]
+    lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
+    widest = max(math.prod(node.shape) for node in scope.network.nodes[: scope.start + 1])
+    fits = len(scope.index) * widest * scope.region.lower.element_size() < MEMORY_BYTES
+    if fits and int(scope.wanted.sum()) * SHARING < scope.wanted.numel():
+        pairs = scope.wanted.nonzero()
+        rows = neuron_rows(scope, scope.index)
+        for owner, place in (p.unbind(1) for p in pairs.split(_pairs_at_once(scope, copies))):
+            part = replace(scope, region=scope.region.select(owner), bounds=scope.bounds.select(owner))
+            single = Rows(rows.start, rows.coefficient[0, place].unsqueeze(1), rows.constant[0, place].unsqueeze(1))
+            low, negated = _two_sides(part, single, choose)
+            lower[owner, place], upper[owner, place] = low[:, 0], -negated[:, 0]
+        return Interval(lower, upper)
+    for places in chunks(scope, copies=copies):
+        low, negated = _two_sides(scope, neuron_rows(scope, scope.index[places]), choose)
+        lower[:, places], upper[:, places] = low, -negated
+    return Interval(lower, upper)
 
 
-def both_sides(scope: Scope, index: Tensor, at: Mapping[int, Lines]) -> tuple[Tensor, Tensor]:
-    """Lower bounds (B, k) of the neurons ``index`` and of their negations; slopes per row count ``v`` rows, then ``-v``."""
-    low, negated = backward(scope.network, scope.region, scope.bounds, mirrored(neuron_rows(scope, index)), at).split(
-        len(index), dim=1
-    )
+def _two_sides(scope: Scope, rows: Rows, choose: Callable[[Scope, Rows], Mapping[int, Lines]]) -> tuple[Tensor, Tensor]:
+    """Lower bounds of rows and of their negations: in one pass where all lines are parallel."""
+    both = mirrored(rows)
+    at = choose(scope, both)
+    if all(line.parallel for line in at.values()):
+        return backward_both(scope.network, scope.region, scope.bounds, rows, at)
+    low, negated = backward(scope.network, scope.region, scope.bounds, both, at).chunk(2, dim=1)
     return low, negated
 
 
@@ -167,11 +181,18 @@ def neuron_rows(scope: Scope, index: Tensor) -> Rows:
 
 
 def chunks(scope: Scope, *, copies: int = 4) -> Iterator[Tensor]:
-    """The scope's neurons in pieces whose backward pass fits the budget; ``copies`` tensors of rows live at once."""
+    """Places in ``scope.index``, in pieces whose backward pass fits the budget with ``copies`` tensors of rows alive."""
     widest = max(math.prod(node.shape) for node in scope.network.nodes[: scope.start + 1])
     row = 2 * scope.region.count * widest * scope.region.lower.element_size()
     size = max(1, min(MEMORY_BYTES // (copies * row), max(8, CACHE_BYTES // row)))
-    return iter(scope.index.split(size)) if len(scope.index) else iter(())
+    return iter(torch.arange(len(scope.index)).split(size)) if len(scope.index) else iter(())
+
+
+def _pairs_at_once(scope: Scope, copies: int) -> int:
+    """How many pairs fit: each brings the bounds of all nodes before it along."""
+    total = sum(math.prod(node.shape) for node in scope.network.nodes[: scope.start + 1])
+    row = (total + copies * total // 2) * scope.region.lower.element_size()
+    return max(1, min(MEMORY_BYTES // row, max(64, CACHE_BYTES // row)))
 
 
 def spec_bounds(network: Network, region: Box, bounds: Bounds, rows: Rows, at: Mapping[int, Lines] | None) -> Tensor:

@@ -51,12 +51,14 @@ class Bounds:
     ``values[i]``: the interval of node i, the tightest known. ``pre[r]``: the pre-activation interval that the
     relaxation of ReLU r uses (it may be looser than ``values``, when a method is asked for in its raw form).
     ``slack[i]``: for a linear node, what one backward step through it may lose to rounding, per unit of coefficient
-    (see :mod:`verify.bounds.rounding`). ``source`` names the method; evidence is contagious.
+    (see :mod:`verify.bounds.rounding`). ``underflow`` (B,): what underflow may lose in any whole pass. ``source`` names
+    the method; evidence is contagious.
     """
 
     values: tuple[Interval, ...]
     pre: Mapping[int, Interval]
     slack: tuple[Tensor | None, ...]
+    underflow: Tensor
     source: str
     evidence: Evidence = Evidence.RECOMPUTED
 
@@ -66,6 +68,7 @@ class Bounds:
             tuple(v.select(index) for v in self.values),
             {r: v.select(index) for r, v in self.pre.items()},
             tuple(None if s is None else s[index] for s in self.slack),
+            self.underflow[index],
             self.source,
             self.evidence,
         )

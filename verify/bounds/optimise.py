@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
-from verify.bounds.compute import Scope, Tightener, both_sides, chunks, mirrored, neuron_rows
+from verify.bounds.compute import Scope, Tightener, neuron_bounds
 from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines, chord, crown_slope, lines
 from verify.network import Network
@@ -41,15 +41,20 @@ class Search:
 
 
 def search_copy(network: Network, region: Box, bounds: Bounds) -> Search:
-    """The float32 copy; rounding slack is left out, since a search claims nothing."""
-    small = Bounds(
+    """The float32 copy of a question."""
+    return Search(network.to(dtype=torch.float32), region.to(dtype=torch.float32), _small(bounds))
+
+
+def _small(bounds: Bounds) -> Bounds:
+    """Bounds in float32; rounding slack is left out, since a search claims nothing."""
+    return Bounds(
         tuple(v.to(torch.float32) for v in bounds.values),
         {r: v.to(torch.float32) for r, v in bounds.pre.items()},
         (None,) * len(bounds.slack),
+        bounds.underflow.to(torch.float32),
         bounds.source,
         bounds.evidence,
     )
-    return Search(network.to(dtype=torch.float32), region.to(dtype=torch.float32), small)
 
 
 def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
@@ -115,14 +120,12 @@ def by_ascent(ascent: Ascent) -> Tightener:
     """The tightener that optimises the slopes of every neuron, both sides, and recomputes the bounds in float64."""
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        search = search_copy(scope.network, scope.region, scope.bounds)
-        empty = scope.region.lower.new_zeros(scope.region.count, 0)
-        lower, upper = [empty], [empty]
-        for part in chunks(scope, copies=24):
-            at = optimised_lines(search, scope.bounds, mirrored(neuron_rows(scope, part)), ascent)
-            low, negated = both_sides(scope, part, at)
-            lower.append(low)
-            upper.append(-negated)
-        return Interval(torch.cat(lower, 1), torch.cat(upper, 1)), scope.bounds.evidence
+        network = scope.network.to(dtype=torch.float32)
+
+        def choose(part: Scope, rows: Rows) -> dict[int, Lines]:
+            search = Search(network, part.region.to(dtype=torch.float32), _small(part.bounds))
+            return optimised_lines(search, part.bounds, rows, ascent)
+
+        return neuron_bounds(scope, choose, copies=24), scope.bounds.evidence
 
     return tighten

@@ -30,6 +30,11 @@ class Lines:
         """Whether both lines have one slope, so that one pass bounds a row and its negation."""
         return self.lower is self.upper
 
+    def select(self, index: Tensor) -> Lines:
+        """The lines of the inputs ``index``."""
+        upper = self.upper[index]
+        return Lines(upper if self.parallel else self.lower[index], upper, self.intercept[index])
+
 
 def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     """Slope and intercept of the upper line, (B, *shape): (1, 0) when active, (0, 0) when inactive.

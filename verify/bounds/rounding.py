@@ -13,9 +13,9 @@ import math
 import torch
 from torch import Tensor
 
-from verify.bounds.nouns import Bounds
+from verify.bounds.nouns import Interval
 from verify.floating import TINY, UNIT, gamma, up
-from verify.network import Network
+from verify.network import Node
 from verify.operators import Linear
 
 
@@ -37,14 +37,12 @@ def slack(op: Linear, magnitude: Tensor) -> Tensor | None:
     return up(up(total) * (1.0 + gamma(size + 8))) + op.terms * TINY
 
 
-def underflow(network: Network, bounds: Bounds, *, last: int) -> Tensor:
-    """What underflow may lose in a whole backward pass from node ``last`` to the input, (B,).
+def underflow(node: Node, inputs: list[Interval]) -> Tensor:
+    """What underflow may lose where a backward pass goes through ``node``, (B,).
 
-    Each product of a step misses by at most TINY, and there are ``terms`` of them in each coefficient.
+    Each product of the step misses by at most TINY, and there are ``terms`` of them in each coefficient; each
+    coefficient is weighed by what the node reads.
     """
-    total = torch.zeros_like(bounds.values[0].lower.flatten(1)[:, 0])
-    for node in network.nodes[1 : last + 1]:
-        terms = node.operator.terms if isinstance(node.operator, Linear) else 1
-        read = sum(bounds.values[i].magnitude().flatten(1).sum(1) for i in node.inputs)
-        total = total + TINY * (4.0 * math.prod(node.shape) + (terms + 2.0) * read)
-    return up(total * 2.0)
+    terms = node.operator.terms if isinstance(node.operator, Linear) else 1
+    read = torch.stack([x.magnitude().flatten(1).sum(1) for x in inputs]).sum(0)
+    return up((read * (terms + 2.0) + 4.0 * math.prod(node.shape)) * (2.0 * TINY))

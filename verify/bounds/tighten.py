@@ -7,8 +7,8 @@ solver's word, and says so.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,18 +54,19 @@ def progressive(*stages: Tightener) -> Tightener:
     """Each stage on the neurons that the stages before it left unstable (Tjeng et al. 2019, section 4.3)."""
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        count, evidence = scope.region.count, scope.bounds.evidence
+        evidence = scope.bounds.evidence
         known = scope.bounds.values[scope.start]
         lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
         for stage in stages:
-            open_ = unstable(Interval(lower, upper)).any(0) if count else torch.zeros(0, dtype=torch.bool)
-            places = open_.nonzero().squeeze(1)
+            places = (scope.wanted & unstable(Interval(lower, upper))).any(0).nonzero().squeeze(1)
             if not len(places):
                 break
             # What this stage may assume of the node itself is not needed: it looks only at the nodes before it.
-            found, how = stage(Scope(scope.network, scope.region, scope.bounds, scope.start, scope.index[places]))
-            lower[:, places] = torch.maximum(lower[:, places], found.lower)
-            upper[:, places] = torch.minimum(upper[:, places], found.upper)
+            wanted = scope.wanted[:, places] & unstable(Interval(lower, upper))[:, places]
+            part = replace(scope, index=scope.index[places], wanted=wanted)
+            found, how = stage(part)
+            lower[:, places] = torch.where(wanted, torch.maximum(lower[:, places], found.lower), lower[:, places])
+            upper[:, places] = torch.where(wanted, torch.minimum(upper[:, places], found.upper), upper[:, places])
             evidence = min(evidence, how)
         return Interval(lower, upper), evidence
 
@@ -76,8 +77,7 @@ def by_lp(budget: Budget) -> Tightener:
     """Two linear programs a neuron; the slopes of their duals give the bound, recomputed by the backward pass."""
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        ends = [_lp_bounds(_one(scope, i), budget) for i in range(scope.region.count)]
-        return Interval(torch.cat([e[0] for e in ends]), torch.cat([e[1] for e in ends])), scope.bounds.evidence
+        return _each(scope, lambda one: _lp_bounds(one, budget)), scope.bounds.evidence
 
     return tighten
 
@@ -86,25 +86,22 @@ def _lp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
     encoding = encode(scope.network, scope.region, scope.bounds, node=scope.start)
     per_row = solved_slopes(encoding, _both(encoding, scope.index.numpy()), budget)
     found = slope_tensors(scope.bounds, per_row)
-    low, high = [torch.zeros(1, 0, dtype=torch.float64)], [torch.zeros(1, 0, dtype=torch.float64)]
-    size, first = len(scope.index), 0
-    for part in chunks(scope):
-        pick = torch.cat([torch.arange(first, first + len(part)), size + torch.arange(first, first + len(part))])
+    size = len(scope.index)
+    low, high = torch.empty(1, size, dtype=torch.float64), torch.empty(1, size, dtype=torch.float64)
+    for places in chunks(scope):
+        pick = torch.cat([places, size + places])
         at = rigorous_lines(scope.bounds, {r: s[:, pick] for r, s in found.items()}, scope.start)
-        rows = mirrored(neuron_rows(scope, part))
-        below, negated = backward(scope.network, scope.region, scope.bounds, rows, at).split(len(part), dim=1)
-        low.append(below)
-        high.append(-negated)
-        first += len(part)
-    return torch.cat(low, 1), torch.cat(high, 1)
+        rows = mirrored(neuron_rows(scope, scope.index[places]))
+        below, negated = backward(scope.network, scope.region, scope.bounds, rows, at).chunk(2, dim=1)
+        low[:, places], high[:, places] = below, -negated
+    return low, high
 
 
 def by_milp(budget: Budget) -> Tightener:
     """Two integer programs a neuron. Trusts the solver's dual bound, loosened by SOLVER_TOLERANCE: SOLVER_CLAIM."""
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        ends = [_milp_bounds(_one(scope, i), budget) for i in range(scope.region.count)]
-        return Interval(torch.cat([e[0] for e in ends]), torch.cat([e[1] for e in ends])), Evidence.SOLVER_CLAIM
+        return _each(scope, lambda one: _milp_bounds(one, budget)), Evidence.SOLVER_CLAIM
 
     return tighten
 
@@ -117,7 +114,7 @@ def _milp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
             break
         result = budget.solver.solve(encoding.problem.with_objective(objective, offset), budget.options())
         claims[0, k] = claimed(result)
-    low, negated = claims.split(len(scope.index), dim=1)
+    low, negated = claims.chunk(2, dim=1)
     return low, -negated
 
 
@@ -170,6 +167,21 @@ def _both(encoding: Encoding, index: NDArray[np.int64]) -> list[tuple[NDArray[np
     ]
 
 
-def _one(scope: Scope, i: int) -> Scope:
-    at = torch.tensor([i])
-    return Scope(scope.network, scope.region.select(at), scope.bounds.select(at), scope.start, scope.index)
+def _each(scope: Scope, bound: Callable[[Scope], tuple[Tensor, Tensor]]) -> Interval:
+    """``bound`` of every input by itself, with the neurons that it wants; the known bounds elsewhere."""
+    known = scope.bounds.values[scope.start]
+    lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
+    for i in range(scope.region.count):
+        at, mine = torch.tensor([i]), scope.wanted[i]
+        if bool(mine.any()):
+            one = Scope(
+                scope.network,
+                scope.region.select(at),
+                scope.bounds.select(at),
+                scope.start,
+                scope.index[mine],
+                mine[mine].unsqueeze(0),
+            )
+            low, high = bound(one)
+            lower[i, mine], upper[i, mine] = low[0], high[0]
+    return Interval(lower, upper)

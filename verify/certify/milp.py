@@ -46,9 +46,7 @@ def milp(query: Query, options: Options) -> Answer:
         for i in range(query.region.count):
             at = torch.tensor([i])
             one, around, budget = query.select(at), bounds.select(at), options.budget()
-            jobs = [
-                pool.submit(_solve, one, around, k, float(attained[i, k]), budget) for k in range(claims.shape[1])
-            ]
+            jobs = [pool.submit(_solve, one, around, k, float(attained[i, k]), budget) for k in range(claims.shape[1])]
             for k, job in enumerate(jobs):
                 claims[i, k], x = job.result()
                 if x is not None:

@@ -15,24 +15,28 @@ from verify.specification import Query
 STEPS = 20  # slope search for pre-activation bounds; more gains little (benchmarks/README.md)
 
 
+def _crown(options: Options) -> Tightener:
+    """CROWN on what the dual, which bounds both sides in one pass, leaves unstable; alone when asked for raw."""
+    crown = by_slopes("crown")
+    return progressive(by_slopes("dual"), crown) if options.intersect else crown
+
+
 def _alpha(options: Options) -> Tightener:
-    return progressive(by_slopes("crown"), by_ascent(options.ascent(STEPS)))
+    return progressive(_crown(options), by_ascent(options.ascent(STEPS)))
 
 
 def _lp(options: Options) -> Tightener:
-    return progressive(by_slopes("crown"), by_ascent(options.ascent(STEPS)), by_lp(options.budget()))
+    return progressive(_alpha(options), by_lp(options.budget()))
 
 
 def _milp(options: Options) -> Tightener:
-    return progressive(
-        by_slopes("crown"), by_ascent(options.ascent(STEPS)), by_lp(options.budget()), by_milp(options.budget())
-    )
+    return progressive(_lp(options), by_milp(options.budget()))
 
 
 PRE_ACTIVATION: Mapping[str, Callable[[Options], Tightener | None]] = {
     "interval": lambda options: None,
     "dual": lambda options: by_slopes("dual"),
-    "crown": lambda options: by_slopes("crown"),
+    "crown": _crown,
     "alpha": _alpha,
     "lp": _lp,
     "milp": _milp,

@@ -33,6 +33,20 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
     return _joined(parts), found
 
 
+def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
+    """The recomputed lower bounds of every input and row, (B, S), without any point to compare them with."""
+    chosen = _method(method)
+    parts = torch.arange(query.region.count).split(chosen.batch)
+    return torch.cat([chosen.certify(query.select(index), _started(options, len(index))).proved for index in parts])
+
+
+def _started(options: Options, inputs: int) -> Options:
+    """The options with the deadline that their timeout means for ``inputs`` inputs from now on."""
+    if options.timeout is None:
+        return options
+    return replace(options, deadline=time.perf_counter() + options.timeout * inputs)
+
+
 def _method(name: str) -> Method:
     if name not in METHODS:
         raise UsageError(f"unknown method {name!r}: choose from {', '.join(METHODS)}")
@@ -43,8 +57,7 @@ def _batch(
     query: Query, name: str, method: Method, options: Options
 ) -> tuple[MarginTable, list[Counterexample | None]]:
     begun = time.perf_counter()
-    if options.timeout is not None:
-        options = replace(options, deadline=begun + options.timeout * query.region.count)
+    options = _started(options, query.region.count)
     answer = method.certify(query, options)
     upper, points = upper_bounds(query, answer, options)
     table = MarginTable(

@@ -42,8 +42,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _question(
-    network: verify.Network, digits: verify.Dataset, index: list[int], where: dict[str, object]
-) -> Question:
+def _question(network: verify.Network, digits: verify.Dataset, index: list[int], where: dict[str, object]) -> Question:
     chosen = digits.select(index)
     return Question(network, chosen.inputs, chosen.labels, index, where, {})
