@@ -46,8 +46,9 @@ def milp(query: Query, options: Options) -> Answer:
         for i in range(query.region.count):
             at = torch.tensor([i])
             one, around, budget = query.select(at), bounds.select(at), options.budget()
-            jobs = [pool.submit(_solve, one, around, k, float(attained[i, k]), budget) for k in range(claims.shape[1])]
-            for k, job in enumerate(jobs):
+            hardest_first = (attained[i] - known.lower[i]).argsort(descending=True).tolist()
+            jobs = {k: pool.submit(_solve, one, around, k, float(attained[i, k]), budget) for k in hardest_first}
+            for k, job in jobs.items():
                 claims[i, k], x = job.result()
                 if x is not None:
                     points[k][i] = x
