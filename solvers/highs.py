@@ -1,168 +1,312 @@
-"""HiGHS through highspy: simplex with warm starts for linear programs, branch and cut for integer ones.
+"""HiGHS through highspy: linear and mixed-integer programs, warm re-solves, Farkas vectors.
 
-Traps that this file is written around: every call returns a status and none raises, so each is checked; coefficients
-below 1e-9 and NaN are dropped silently by passModel, so the count of entries is compared afterwards; the time limit
-counts from the creation of the object over all its runs; ``mip_rel_gap`` is 1e-4 unless set. One thread, always:
-HiGHS' thread pool is global to the process and hangs after a fork.
+What was learned of HiGHS and is honoured here:
+
+* Calls return a status and do not raise: every one is checked. NaN and tiny entries are dropped without an
+  error, so the stored entries are counted after the model was passed (``limits`` took the tiny ones).
+* With `objective_bound` set, "infeasible" means "nothing below the bound", and so does an "optimal" value
+  above it, whose dual bound is wrong then: both become CUTOFF.
+* `time_limit` counts from the creation of the Highs object over all its runs: the time used is added.
+* `threads` belongs to one scheduler per process: see ``_Scheduler``.
+* The `mip_rel_gap` default is 1e-4; here it is the `relative_gap` of the options, default 0.
+* An infeasibility found in presolve leaves no ray; asking for one makes HiGHS solve again without presolve.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import time
-from typing import Any
+from threading import Lock
+from types import TracebackType
+from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from solvers.base import Session, SolveOptions, Solver
-from solvers.errors import SolverBroken
-from solvers.problem import LinearProgram
+from solvers.base import BackEnd, LpMethod, SolveOptions, with_asked_objective
+from solvers.errors import SolverFailure, UnsupportedProblem
+from solvers.limits import Limits, represent
+from solvers.problem import LinearProgram, Vector, column_indices
 from solvers.result import SolveResult, SolveStats, Status
 
-# Native status by name; anything that is not here is FAILED. kUnboundedOrInfeasible: columns are bounded, so infeasible.
-STATUS = {
+SMALLEST_ENTRY = 1e-12
+"""The least `small_matrix_value` that HiGHS accepts (its default, 1e-9, would drop more)."""
+
+STATUS: dict[str, Status] = {
     "kOptimal": Status.OPTIMAL,
     "kInfeasible": Status.INFEASIBLE,
+    # Every column is bounded, so "unbounded or infeasible" leaves one of the two.
     "kUnboundedOrInfeasible": Status.INFEASIBLE,
+    "kObjectiveTarget": Status.TARGET_REACHED,
+    "kObjectiveBound": Status.CUTOFF,
     "kTimeLimit": Status.TIME_LIMIT,
+    "kInterrupt": Status.INTERRUPTED,
+    "kHighsInterrupt": Status.INTERRUPTED,
 }
+"""HighsModelStatus -> Status. Whatever is not here is FAILED."""
 
-# HiGHS drops coefficients smaller than this (its option's lower limit is 1e-12). Dropped entries change the program, so
-# a claimed dual bound is withdrawn; duals and points stay proposals as ever.
-SMALLEST_COEFFICIENT = 1e-12
+_FEASIBLE_POINT = 2
+"""`primal_solution_status` of a point that is feasible to the tolerances."""
 
-# Integer programs come with a good incumbent from outside, so the searches for one are wasted, and their rows are dense,
-# so presolve, restarts and cuts below the root cost more than they give: 26 s become 10 s, 16 s become 3 s (big-M
-# programs of a 784-50-20-10 network, one thread, the same optimum and bound; benchmarks/README.md).
-INTEGER_SETTINGS: dict[str, float | str] = {
-    "presolve": "off",
-    "mip_allow_restart": False,
-    "mip_allow_cut_separation_at_nodes": False,
-    "mip_heuristic_run_rins": False,
-    "mip_heuristic_run_rens": False,
-    "mip_heuristic_run_feasibility_jump": False,
-    "mip_pscost_minreliable": 3,
-    "mip_heuristic_effort": 0.0,
+LP_OPTIONS: dict[LpMethod, tuple[tuple[str, object], ...]] = {
+    "auto": (("solver", "choose"),),
+    "simplex": (("solver", "simplex"),),
+    # No crossover: the duals are as good as the tolerance, several times sooner. Presolve is slow without
+    # crossover.
+    "interior": (("solver", "ipx"), ("run_crossover", "off"), ("presolve", "off")),
 }
 
 
-class Highs(Solver):
-    """HiGHS (MIT licence), the default."""
+class HighsSolver(BackEnd):
+    """The default back end; see the file's docstring for what is special."""
 
-    name = "highs"
-    package = "highspy"
-    pip_name = "highspy"
-    gives_farkas = True
+    name: ClassVar[str] = "highs"
+    package: ClassVar[str] = "highspy"
+    pip_name: ClassVar[str] = "highspy"
+    supports_warm_start: ClassVar[bool] = True
+    supports_stop_below: ClassVar[bool] = True
+    supports_cutoff: ClassVar[bool] = True
+    returns_farkas: ClassVar[bool] = True
 
     def solve(self, problem: LinearProgram, options: SolveOptions) -> SolveResult:
+        """Solve once, in a fresh Highs object."""
         with self.session(problem, options) as session:
             return session.solve()
 
     def session(self, problem: LinearProgram, options: SolveOptions) -> HighsSession:
+        """Open a session; linear programs are re-solved from the last basis."""
+        self.check(problem, options)
         return HighsSession(problem, options)
 
 
-class HighsSession(Session):
-    """One HiGHS object; changes of objective and column bounds keep the basis."""
+class HighsSession:
+    """One Highs object with the rows loaded. Not for use by two threads at once."""
 
     def __init__(self, problem: LinearProgram, options: SolveOptions) -> None:
         import highspy
 
-        self._native: Any = highspy
-        self._options = options
-        self._rows, self._integer = problem.matrix.shape[0], bool(problem.integer.any())
-        self._highs = highspy.Highs()
+        represented = represent(HighsSolver.name, problem, Limits(smallest=SMALLEST_ENTRY))
+        self._problem, self._notes = represented.problem, represented.notes
+        self._tiny_columns, self._options = represented.tiny_columns, options
+        self._loaded = self._problem
+        self._all_columns = np.arange(problem.num_columns, dtype=np.int32)
+        self._current = (self._problem.objective, self._problem.offset)
+        self._highs: Any = highspy.Highs()
         self._highs.silent()
-        settings: dict[str, float | str] = {
-            "threads": 1,
-            "random_seed": options.seed,
-            "mip_rel_gap": options.relative_gap,
-            "small_matrix_value": SMALLEST_COEFFICIENT,
-        }
-        if self._integer:
-            settings |= INTEGER_SETTINGS
-        for key, value in settings.items():
-            self._expect(self._highs.setOptionValue(key, value), f"option {key}={value}")
-        self._pass(problem)
-
-    def _pass(self, problem: LinearProgram) -> None:
-        A = problem.matrix
-        status = self._highs.passModel(
-            A.shape[1],
-            A.shape[0],
-            A.nnz,
-            int(self._native.MatrixFormat.kRowwise),
-            1,  # minimise
-            problem.offset,
-            problem.objective,
-            problem.column_lower,
-            problem.column_upper,
-            problem.row_lower,
-            problem.row_upper,
-            A.indptr.astype(np.int32),
-            A.indices.astype(np.int32),
-            A.data,
-            problem.integer.astype(np.int32),
-        )
-        kept = self._highs.getNumNz()
-        small = int((np.abs(A.data) <= SMALLEST_COEFFICIENT).sum())
-        self._changed = small > 0
-        if status == self._native.HighsStatus.kError or kept != A.nnz - small:
-            raise SolverBroken(f"HiGHS took {kept} of {A.nnz} coefficients and returned {status.name}")
-
-    def _expect(self, status: Any, what: str) -> None:
-        if status != self._native.HighsStatus.kOk:
-            raise SolverBroken(f"HiGHS returned {status.name} for {what}")
-
-    def set_column_bounds(self, column: int, lower: float, upper: float) -> None:
-        self._expect(self._highs.changeColBounds(column, lower, upper), f"bounds of column {column}")
+        for name, value in _settings(self._problem, options):
+            self._call("setOptionValue", name, value)
+        self._pass_model(int(highspy.MatrixFormat.kRowwise))
 
     def solve(
-        self,
-        *,
-        objective: NDArray[np.float64] | None = None,
-        offset: float = 0.0,
-        time_limit: float | None = None,
+        self, *, objective: ArrayLike | None = None, offset: float = 0.0, time_limit: float | None = None
     ) -> SolveResult:
-        if objective is not None:
-            if not np.isfinite(objective).all():
-                raise SolverBroken("the objective has NaN or infinite entries")
-            columns = np.arange(len(objective), dtype=np.int32)
-            self._expect(self._highs.changeColsCost(len(columns), columns, objective), "a new objective")
-            self._expect(self._highs.changeObjectiveOffset(offset), "a new offset")
-        limit = self._options.time_limit if time_limit is None else time_limit
-        total = np.inf if limit is None else self._highs.getRunTime() + limit
-        self._expect(self._highs.setOptionValue("time_limit", total), "a time limit")
-        begun = time.perf_counter()
-        ran = self._highs.run()
-        return self._result(ran, time.perf_counter() - begun)
+        """Solve; see ``Session.solve``."""
+        problem = with_asked_objective(self._problem, objective, offset)
+        self._set_objective(problem)
+        if problem.has_integers:
+            # A former incumbent would start this solve: answers must not depend on what was asked before.
+            self._call("clearSolver")
+        budget = self._options.time_limit if time_limit is None else time_limit
+        started = time.perf_counter()
+        limit = math.inf if budget is None else self._highs.getRunTime() + SolveOptions(time_limit=budget).time_limit
+        self._call("setOptionValue", "time_limit", limit)
+        with _SCHEDULER.running(self._options.threads):
+            returned = self._highs.run()
+        answered = returned.name != "kError"
+        return self._result(problem, answered, started)
 
-    def _result(self, ran: Any, seconds: float) -> SolveResult:
+    def set_column_bounds(self, index: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
+        """Replace column bounds; see ``Session.set_column_bounds``."""
+        where = column_indices(index, self._problem.num_columns)
+        changed = self._problem.with_column_bounds(where, lower, upper)
+        lo, hi = changed.column_lower[where], changed.column_upper[where]
+        outside = (lo < self._loaded.column_lower[where]) | (hi > self._loaded.column_upper[where])
+        if (outside & self._tiny_columns[where]).any():
+            raise UnsupportedProblem(
+                HighsSolver.name,
+                "a column with entries below its range was given wider bounds than it was loaded with",
+                "open a new session with the wider bounds",
+            )
+        self._call("changeColsBounds", where.size, where, lo, hi)
+        self._problem = changed
+
+    def close(self) -> None:
+        """Free the Highs object."""
+        self._highs = None
+
+    def __enter__(self) -> HighsSession:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _call(self, method: str, *arguments: object) -> None:
+        if self._highs is None:
+            raise SolverFailure("this session is closed: open another one")
+        status = getattr(self._highs, method)(*arguments)
+        if status.name != "kOk":
+            shown = ", ".join(str(a) for a in arguments if isinstance(a, (str, int, float)))
+            raise SolverFailure(f"HiGHS refused {method}({shown}): {status.name}")
+
+    def _pass_model(self, rowwise: int) -> None:
+        p, a = self._problem, self._problem.matrix
+        m, n, minimise = p.num_rows, p.num_columns, 1
+        self._call(
+            "passModel", n, m, a.nnz, rowwise, minimise, p.offset,
+            p.objective, p.column_lower, p.column_upper, p.row_lower, p.row_upper,
+            a.indptr, a.indices, a.data, p.integer.astype(np.int32),
+        )  # fmt: skip
+        if self._highs.getNumNz() != a.nnz:
+            raise SolverFailure(f"HiGHS kept {self._highs.getNumNz()} of {a.nnz} matrix entries: its model is not ours")
+
+    def _set_objective(self, problem: LinearProgram) -> None:
+        if self._highs is None:
+            raise SolverFailure("this session is closed: open another one")
+        objective, offset = self._current
+        if problem.objective is not objective:
+            self._call("changeColsCost", problem.num_columns, self._all_columns, problem.objective)
+        if problem.offset != offset:
+            self._call("changeObjectiveOffset", problem.offset)
+        self._current = (problem.objective, problem.offset)
+
+    def _result(self, problem: LinearProgram, answered: bool, started: float) -> SolveResult:
+        native = self._highs.getModelStatus().name
+        status = STATUS.get(native, Status.FAILED) if answered else Status.FAILED
+        cutoff = self._options.cutoff if problem.has_integers else None
+        notes = self._notes if status is not Status.FAILED else (*self._notes, f"HiGHS ended with {native}")
         info, solution = self._highs.getInfo(), self._highs.getSolution()
-        status = STATUS.get(self._highs.getModelStatus().name, Status.FAILED)
-        if ran == self._native.HighsStatus.kError:
-            status = Status.FAILED
-        x = np.array(solution.col_value) if solution.value_valid and status is not Status.INFEASIBLE else None
-        dual = None
-        if not self._integer and solution.dual_valid and status is Status.OPTIMAL:
-            dual = np.array(solution.row_dual)
-        value = float(info.objective_function_value) if x is not None else np.inf
-        bound = -np.inf
-        if self._integer and status in (Status.OPTIMAL, Status.TIME_LIMIT):
-            bound = float(info.mip_dual_bound)
-        elif status is Status.OPTIMAL:
-            bound = value
-        if self._changed or np.isnan(bound):
-            bound = -np.inf
-        if status is Status.TIME_LIMIT and (x is None or info.primal_solution_status != 2):
-            x, value = None, np.inf
-        nodes = max(int(info.mip_node_count), 0) if self._integer else 0
-        stats = SolveStats(seconds, max(int(info.simplex_iteration_count), 0), nodes)
-        return SolveResult(status, bound, value, x, dual, stats, self._ray(status))
+        if cutoff is not None and _says_cutoff(status, info.objective_function_value, cutoff):
+            status = Status.CUTOFF
+        x = None
+        if info.primal_solution_status == _FEASIBLE_POINT and status not in (
+            Status.FAILED,
+            Status.INFEASIBLE,
+        ):
+            x = _finite_vector(solution.col_value, problem.num_columns)
+        primal = info.objective_function_value if x is not None else math.inf
+        row_dual = None
+        if not problem.has_integers and solution.dual_valid:
+            row_dual = _finite_vector(solution.row_dual, problem.num_rows)
+        farkas = self._farkas(problem) if status is Status.INFEASIBLE and not problem.has_integers else None
+        iterations = max(info.simplex_iteration_count, 0) + max(info.ipm_iteration_count, 0)
+        stats = SolveStats(time.perf_counter() - started, iterations, max(int(info.mip_node_count), 0))
+        bound = _dual_bound(status, problem.has_integers, info, cutoff)
+        return SolveResult(status, bound, float(primal), x, row_dual, stats, farkas, notes)
 
-    def _ray(self, status: Status) -> NDArray[np.float64] | None:
-        if status is not Status.INFEASIBLE or self._integer:
+    def _farkas(self, problem: LinearProgram) -> Vector | None:
+        if self._options.lp_method == "interior":
             return None
-        ran, found, ray = self._highs.getDualRay()
-        usable = ran == self._native.HighsStatus.kOk and found and len(ray) == self._rows
-        return np.array(ray) if usable else None
+        status, has, ray = self._highs.getDualRay()
+        return _finite_vector(ray, problem.num_rows) if has and status.name != "kError" else None
+
+
+INTEGER_SETTINGS: tuple[tuple[str, object], ...] = (
+    ("presolve", "off"),
+    ("mip_allow_restart", False),
+    ("mip_allow_cut_separation_at_nodes", False),
+    ("mip_heuristic_run_rins", False),
+    ("mip_heuristic_run_rens", False),
+    ("mip_heuristic_run_feasibility_jump", False),
+    ("mip_heuristic_effort", 0.0),
+    ("mip_pscost_minreliable", 3),
+)
+"""Integer programs come with a good incumbent from outside, so HiGHS' own searches for one are wasted; and their
+rows are dense, so presolve, restarts and cuts below the root cost more than they give: nine big-M programs of a
+784-50-20-10 network took 80 s with the defaults and 20 s with these, to the same optima (two at a time)."""
+
+
+def _settings(problem: LinearProgram, options: SolveOptions) -> list[tuple[str, object]]:
+    settings: list[tuple[str, object]] = [
+        ("threads", options.threads),
+        ("random_seed", options.seed),
+        ("small_matrix_value", SMALLEST_ENTRY),
+    ]
+    if not problem.has_integers:
+        return [*settings, *LP_OPTIONS[options.lp_method]]
+    settings += [("mip_rel_gap", options.relative_gap), *INTEGER_SETTINGS]
+    if options.stop_below is not None:
+        settings.append(("objective_target", options.stop_below))
+    if options.cutoff is not None:
+        settings.append(("objective_bound", options.cutoff))
+    return settings
+
+
+def _says_cutoff(status: Status, value: float, cutoff: float) -> bool:
+    """Whether the answer means "nothing below the cutoff".
+
+    HiGHS says infeasible; or, when it met a point above the cutoff on the way, optimal: with that point,
+    which need not be optimal, and with its value as a dual bound, which is then wrong (seen on most ReLU
+    programs).
+    """
+    return status is Status.INFEASIBLE or (status is Status.OPTIMAL and value >= cutoff)
+
+
+def _dual_bound(status: Status, integer: bool, info: Any, cutoff: float | None) -> float:
+    if status is Status.FAILED:
+        return -math.inf
+    if status is Status.INFEASIBLE:
+        return math.inf
+    if status is Status.CUTOFF:
+        return -math.inf if cutoff is None else cutoff
+    if integer:
+        bound = float(info.mip_dual_bound)
+        # With a cutoff HiGHS throws away everything from the cutoff on, so it can claim no more than the
+        # cutoff.
+        bound = bound if cutoff is None else min(bound, cutoff)
+        return bound if math.isfinite(bound) else -math.inf
+    return float(info.objective_function_value) if status is Status.OPTIMAL else -math.inf
+
+
+def _finite_vector(values: Any, size: int) -> Vector | None:
+    array = np.array(values, dtype=np.float64)
+    return array if array.shape == (size,) and np.isfinite(array).all() else None
+
+
+class _Scheduler:
+    """HiGHS keeps one thread pool per process, sized by its first run; this keeps the pool and our options
+    in step.
+
+    A change of `threads` makes the next run fail unless the pool is reset, which must not happen under a
+    running solve; and a pool with worker threads does not survive a fork (the child hangs). Both are
+    refused by name.
+    """
+
+    def __init__(self) -> None:
+        self._lock, self._running, self._threads, self._process = Lock(), 0, 0, 0
+
+    def running(self, threads: int) -> _Scheduler:
+        """Reserve the pool at this size; use as a context manager around one run."""
+        with self._lock:
+            if self._process not in (0, os.getpid()):
+                if self._threads > 1:
+                    raise SolverFailure(
+                        f"HiGHS ran with {self._threads} threads before this process was forked: it would "
+                        "hang; start workers with spawn or forkserver, or solve with threads=1"
+                    )
+                self._running = 0
+            if self._threads not in (0, threads):
+                if self._running:
+                    raise SolverFailure(
+                        f"HiGHS is solving with {self._threads} threads in this process, so it cannot use "
+                        f"{threads} now: use one thread count for concurrent solves"
+                    )
+                import highspy
+
+                highspy.Highs.resetGlobalScheduler(True)
+            self._threads, self._process = threads, os.getpid()
+            self._running += 1
+        return self
+
+    def __enter__(self) -> None:
+        """The reservation was made by ``running``."""
+
+    def __exit__(self, *unused: object) -> None:
+        with self._lock:
+            self._running -= 1
+
+
+_SCHEDULER = _Scheduler()
+"""Mirrors state that is the process's own: HiGHS has one pool, so we have one of these."""

@@ -1,4 +1,5 @@
-"""The back ends by name: a new one is a file and a line here."""
+"""Solvers by name. A back end is one file and one line of this table; nothing is imported before it is
+asked for."""
 
 from __future__ import annotations
 
@@ -7,19 +8,34 @@ from importlib import import_module
 from solvers.base import Solver
 from solvers.errors import SolverNotInstalled, UnknownSolver
 
-SOLVERS = {
-    "highs": "solvers.highs:Highs",
-    "scipy": "solvers.scipy_highs:Scipy",
-    "pulp": "solvers.pulp_cbc:PulpCbc",
+SOLVERS: dict[str, str] = {
+    "highs": "solvers.highs:HighsSolver",
+    "scipy": "solvers.scipy_highs:ScipySolver",
+    "pulp": "solvers.pulp_cbc:PulpCbcSolver",
 }
 
 
 def get_solver(name: str) -> Solver:
-    """The back end ``name``; raises UnknownSolver or SolverNotInstalled, each with the remedy."""
+    """Return the back end called ``name``. Raises ``UnknownSolver`` or ``SolverNotInstalled``."""
+    solver = _construct(name)
+    if not solver.available():
+        raise SolverNotInstalled(name, solver.pip_name)
+    return solver
+
+
+def known_solvers() -> tuple[str, ...]:
+    """Return every name that ``get_solver`` knows, installed or not."""
+    return tuple(SOLVERS)
+
+
+def available_solvers() -> tuple[str, ...]:
+    """Return the names of the back ends whose packages are installed."""
+    return tuple(name for name in SOLVERS if _construct(name).available())
+
+
+def _construct(name: str) -> Solver:
     if name not in SOLVERS:
-        raise UnknownSolver(f"unknown solver {name!r}: choose from {', '.join(SOLVERS)}")
+        raise UnknownSolver(name, SOLVERS)
     module, _, attribute = SOLVERS[name].partition(":")
     solver: Solver = getattr(import_module(module), attribute)()
-    if not solver.available():
-        raise SolverNotInstalled(f"solver {name!r} needs the package {solver.package}: pip install {solver.pip_name}")
     return solver

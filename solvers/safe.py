@@ -1,11 +1,21 @@
-"""What a solver's multipliers prove, whoever made them (Neumaier & Shcherbina 2004, section 3).
+"""Lower bounds and infeasibility proofs that hold whatever the solver did.
 
-For any ``y`` with legal signs and ``r = c - A'y``, every feasible x has
+Theory (Neumaier and Shcherbina, Math. Programming 99, 2004): for *every* vector y with y_i <= 0 where
+row_lower_i is -inf and y_i >= 0 where row_upper_i is +inf, and r = c - A' y,
 
-    c . x  >=  sum_i y_i * (row_lower_i if y_i > 0 else row_upper_i) + sum_j min(r_j column_lower_j, r_j column_upper_j)
+    c . x + offset >= offset + sum_{y_i > 0} y_i row_lower_i + sum_{y_i < 0} y_i row_upper_i
+                             + sum_j min(r_j column_lower_j, r_j column_upper_j)
 
-in exact arithmetic. The sums are computed in float64 with a-priori error terms and rounded downwards, so the number
-returned is a theorem about the program as stored, whatever ``y`` is. Nothing of the solver is trusted.
+for every x that satisfies the rows and the column bounds. Recomputed here: r and every term and sum, with
+every rounding error bounded, in the direction that lowers the result. Trusted: the problem's arrays, and that
+the processor does IEEE 754 binary64 with round-to-nearest and gradual underflow (the last is checked on each
+call). Not trusted: y.
+
+Rounding (u = 2^-53, eta = 2^-1074, gamma_k = k u / (1 - k u)): column j has k_j entries, so r_j is a sum of
+k_j products and c_j. In any order, fused or not, it is computed to within gamma_{k_j + 1} s_j + k_j eta of
+the truth, with s_j = |c_j| + sum_i |A_ij| |y_i|, and s_j itself to the same relative accuracy. Together the
+error is below gamma_{2 (k_j + 1)} fl(s_j) + 2 k_j eta; the code takes gamma_{2 (k_j + 4)} and
+(2 k_j + 4) eta, which covers the rounding of that line itself.
 """
 
 from __future__ import annotations
@@ -13,60 +23,91 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
 
-from solvers.problem import Array, LinearProgram
+from solvers.errors import InvalidProblem, SolverFailure
+from solvers.problem import LinearProgram, Vector
 
-_UNIT = 2.0**-53
-_TINY = 2.0**-1022
+_U = 2.0**-53
+_ETA = 2.0**-1074
 
 
-def safe_dual_bound(problem: LinearProgram, row_dual: Array) -> float:
-    """A lower bound of the minimum of ``problem`` (and of its relaxation) from any vector ``row_dual`` (m,).
+def safe_dual_bound(problem: LinearProgram, row_dual: ArrayLike) -> float:
+    """Return a rigorous lower bound of ``problem``'s minimum (and so of its integer minimum) from any
+    ``row_dual`` (m,).
 
-    Recomputed: everything. Multipliers that are NaN, infinite or of an illegal sign (pricing an infinite side) count as
-    zero. Returns -inf where the arithmetic overflows.
+    Signs that are not legal, NaN and infinite entries count as 0, so any vector of the right length gives a
+    true bound; a good one gives a tight bound. -inf when the numbers overflow. If the problem is infeasible
+    the result
+    is some number, possibly large: every number is a lower bound then.
+    Raises ``InvalidProblem`` when ``row_dual`` has another length.
     """
-    return _bound(problem, problem.objective, problem.offset, row_dual)
+    return _lagrangian(problem, problem.objective, problem.offset, _legal(problem, row_dual))
 
 
-def proves_infeasible(problem: LinearProgram, farkas: Array) -> bool:
-    """Whether ``farkas`` (m,) shows that no point satisfies the rows: the bound with a zero objective is positive.
+def proves_infeasible(problem: LinearProgram, farkas: ArrayLike) -> bool:
+    """Whether ``farkas`` (m,) proves, rigorously, that no x satisfies the rows and column bounds of
+    ``problem``.
 
-    Recomputed: everything.
+    It is the bound of ``safe_dual_bound`` with c = 0: above zero, it contradicts 0 >= bound for any
+    feasible x. Everything is recomputed and nothing is trusted. False means "not proved". Integrality is
+    not used.
     """
-    return _bound(problem, np.zeros_like(problem.objective), 0.0, farkas) > 0
+    zero = np.zeros(problem.num_columns)
+    return _lagrangian(problem, zero, 0.0, _legal(problem, farkas)) > 0.0
 
 
-def _bound(problem: LinearProgram, c: Array, offset: float, row_dual: Array) -> float:
-    y = legal(problem, row_dual)
-    A = problem.matrix
-    side = np.where(y > 0, problem.row_lower, problem.row_upper)
-    side = np.where(y == 0, 0.0, side)
-    column = np.maximum(np.abs(problem.column_lower), np.abs(problem.column_upper))
-    with np.errstate(over="ignore", invalid="ignore"):
-        residual = c - A.T @ y
-        # |computed r - r| <= gamma (|c| + |A|'|y|), plus underflow: at most one per row.
-        rows, columns = A.shape
-        slack = _gamma(rows + 2) * (np.abs(c) + abs(A).T @ np.abs(y)) * (1.0 + _gamma(rows + 2)) + (rows + 2) * _TINY
-        parts = np.minimum(residual * problem.column_lower, residual * problem.column_upper)
-        value = float(y @ side) + float(parts.sum()) + offset
-        size = float(np.abs(y) @ np.abs(side)) + float(np.abs(parts).sum()) + abs(offset)
-        loss = float(slack @ column) + size * _gamma(rows + columns + 4) + (rows + columns) * _TINY
-        bound = value - loss * (1.0 + _gamma(rows + columns + 8)) - size * 4.0 * _UNIT - _TINY
-    return math.nextafter(bound, -math.inf) if math.isfinite(bound) else -math.inf
-
-
-def legal(problem: LinearProgram, row_dual: Array) -> NDArray[np.float64]:
-    """``row_dual`` with everything that proves nothing set to zero: NaN, infinities, and signs pricing an infinite side."""
+def _legal(problem: LinearProgram, row_dual: ArrayLike) -> Vector:
+    """Project onto the legal signs: an entry that would price a side that is not there, or is no number,
+    becomes 0."""
     y = np.array(row_dual, dtype=np.float64)
-    if y.shape != problem.row_lower.shape:
-        return np.zeros_like(problem.row_lower)
-    wrong = ~np.isfinite(y) | ((y > 0) & np.isinf(problem.row_lower)) | ((y < 0) & np.isinf(problem.row_upper))
-    y[wrong] = 0.0
+    if y.shape != (problem.num_rows,):
+        raise InvalidProblem(f"row_dual has shape {y.shape}, the problem has {problem.num_rows} rows")
+    y[~np.isfinite(y)] = 0.0
+    y[(y > 0) & ~np.isfinite(problem.row_lower)] = 0.0
+    y[(y < 0) & ~np.isfinite(problem.row_upper)] = 0.0
     return y
 
 
-def _gamma(terms: int) -> float:
-    count = terms + 4
-    return count * _UNIT * (1.0 + 4.0 * count * _UNIT)
+def _lagrangian(problem: LinearProgram, c: Vector, offset: float, y: Vector) -> float:
+    """Return the right-hand side of the theorem above, rounded downwards; ``y`` is legal and finite."""
+    _check_underflow()
+    matrix = problem.matrix
+    k = np.bincount(matrix.indices, minlength=problem.num_columns).astype(np.float64)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        r = c - matrix.T @ y
+        size = csr_array((np.abs(matrix.data), matrix.indices, matrix.indptr), shape=matrix.shape)
+        s = np.abs(c) + size.T @ np.abs(y)
+        steps = 2.0 * (k + 4.0) * _U
+        error = steps / (1.0 - steps) * s + (2.0 * k + 4.0) * _ETA
+        r_low, r_high = np.nextafter(r - error, -np.inf), np.nextafter(r + error, np.inf)
+        # r x over a box of r and x is smallest in a corner; nextafter covers the rounding of a product,
+        # underflow included.
+        ends = [side * bound for side in (r_low, r_high) for bound in (problem.column_lower, problem.column_upper)]
+        columns = np.nextafter(np.minimum.reduce(ends), -np.inf)
+        priced = y != 0.0
+        side = np.where(y > 0, problem.row_lower, problem.row_upper)[priced]
+        rows = np.nextafter(y[priced] * side, -np.inf)
+    terms = np.concatenate([rows, columns, [offset]])
+    if not np.isfinite(terms).all():
+        return -math.inf
+    try:
+        # fsum is the exact sum, rounded once (or, with x87 double rounding, within one step).
+        total = math.fsum(terms.tolist())
+    except OverflowError:
+        return -math.inf
+    return float(np.nextafter(total, -np.inf)) if math.isfinite(total) else -math.inf
+
+
+def _check_underflow() -> None:
+    """Raise ``SolverFailure`` when the processor flushes subnormal numbers to zero, which the proof does
+    not cover."""
+    if (
+        np.multiply(np.float64(_ETA), np.float64(1.0)) != _ETA
+        or np.multiply(np.float64(2.0**-1073), np.float64(0.5)) == 0.0
+    ):
+        raise SolverFailure(
+            "this thread flushes subnormal numbers to zero, so no rigorous bound can be computed; "
+            "undo torch.set_flush_denormal(True) or its like"
+        )

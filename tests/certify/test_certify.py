@@ -14,6 +14,7 @@ from support.networks import KINDS, network, query
 from support.oracle import exact_margins
 
 import verify
+from solvers.registry import get_solver
 from verify.certify.methods import METHODS
 from verify.certify.options import Options
 from verify.certify.run import margin_table
@@ -147,7 +148,7 @@ def test_rows_in_chunks_are_rows_at_once(monkeypatch):
 @pytest.mark.parametrize("method", ["lp", "milp"])
 @pytest.mark.parametrize("lie", LIES.values(), ids=list(LIES))
 def test_a_lying_solver_never_verifies_what_is_false(monkeypatch, seesaw, method, lie):
-    monkeypatch.setattr("verify.certify.options.get_solver", lambda name: LyingSolver(lie))
+    monkeypatch.setattr("verify.certify.options.get_solver", lambda name: LyingSolver(get_solver("highs"), lie))
     try:
         result = verify.certify(seesaw, [0.3, 0.0], 0, epsilon=0.25, method=method, pre_activation="interval")
     except SoundnessError:
@@ -158,7 +159,7 @@ def test_a_lying_solver_never_verifies_what_is_false(monkeypatch, seesaw, method
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=list(LIES))
 def test_a_lying_solver_never_breaks_a_recomputed_bound(monkeypatch, lie):
-    monkeypatch.setattr("verify.certify.options.get_solver", lambda name: LyingSolver(lie))
+    monkeypatch.setattr("verify.certify.options.get_solver", lambda name: LyingSolver(get_solver("highs"), lie))
     for seed in range(5):
         q = query("mlp", seed, "0.3")
         truth = exact_margins(q)

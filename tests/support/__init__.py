@@ -1,1 +1,1 @@
-"""Helpers shared by the tests; imported as ``support.<module>``."""
+"""What several test rooms share, imported as ``support.<name>``: pytest puts ``tests`` on the path."""

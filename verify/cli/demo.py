@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 import verify
 from verify.cli.certify import report as certify_report
@@ -19,7 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Certify ten digits, then compare every method on one of them. Exits 0: the demo shows, it does not gate."""
     network = verify.load(demo_network_path("mlp"))
     digits = verify.load_data(demo_digits_path())
-    where = {"epsilon": EPSILON, "clip": ("0", "1"), "norm": "linf"}
+    where: dict[str, Any] = {"epsilon": EPSILON, "clip": ("0", "1"), "norm": "linf"}
     several = _question(network, digits, list(range(INPUTS)), where)
     one = _question(network, digits, [COMPARED], where)
     comparison = verify.compare(network, one.inputs[0], int(one.labels[0]), **where)
@@ -42,6 +43,6 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _question(network: verify.Network, digits: verify.Dataset, index: list[int], where: dict[str, object]) -> Question:
+def _question(network: verify.Network, digits: verify.Dataset, index: list[int], where: dict[str, Any]) -> Question:
     chosen = digits.select(index)
     return Question(network, chosen.inputs, chosen.labels, index, where, {})
