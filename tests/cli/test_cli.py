@@ -199,7 +199,10 @@ MISTAKES = {
     "an epsilon that is NaN": (ask(NET, DIGITS, epsilon="nan"), "epsilon is 'nan': give a finite number"),
     "an epsilon of the wrong magnitude": (ask(NET, DIGITS, epsilon="8"), "give epsilon in the data's units (8/255"),
     "an unknown method": (ask(NET, DIGITS, method="magic"), "unknown method 'magic': choose from interval"),
-    "an unknown solver": (ask(NET, DIGITS, method="lp", solver="gurobi"), "unknown solver 'gurobi'; the known solvers are highs"),
+    "an unknown solver": (
+        ask(NET, DIGITS, method="lp", solver="gurobi"),
+        "unknown solver 'gurobi'; the known solvers are highs",
+    ),
     "an unknown norm": (ask(NET, DIGITS, norm="l7"), "unknown norm 'l7': choose from linf, l2, l1"),
     "unknown bounds": (ask(NET, DIGITS, pre_activation="best"), "unknown pre-activation bounds 'best'"),
     "a timeout of zero": (ask(NET, DIGITS, timeout="0"), "timeout is 0"),
