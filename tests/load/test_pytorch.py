@@ -147,7 +147,7 @@ def test_control_flow_that_depends_on_the_data_is_refused():
 def test_a_wrong_input_shape_and_a_non_module_are_named():
     with pytest.raises(UsageError, match="does not accept an input of shape"):
         from_torch(nn.Linear(3, 2), input_shape=(4,))
-    with pytest.raises(UsageError, match="takes an nn.Module, got function"):
+    with pytest.raises(UsageError, match=r"takes an nn.Module, got function"):
         from_torch(lambda x: x, input_shape=(4,))
     with pytest.raises(UsageError, match="give the sizes of one input"):
         from_torch(nn.Linear(3, 2), input_shape=())

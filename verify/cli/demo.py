@@ -13,7 +13,8 @@ from verify.cli.inputs import Question
 from verify.cli.output import identity, write
 from verify.demo import demo_digits_path, demo_network_path
 
-EPSILON, INPUTS, COMPARED = "0.07", 10, 3
+EPSILON, COMPARED = "0.07", 4
+INPUTS = (0, 1, 2, 3, 4, 5, 9, 29, 44, 51)  # some of each verdict
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -21,7 +22,7 @@ def run(arguments: argparse.Namespace) -> int:
     network = verify.load(demo_network_path("mlp"))
     digits = verify.load_data(demo_digits_path())
     where: dict[str, Any] = {"epsilon": EPSILON, "clip": ("0", "1"), "norm": "linf"}
-    several = _question(network, digits, list(range(INPUTS)), where)
+    several = _question(network, digits, list(INPUTS), where)
     one = _question(network, digits, [COMPARED], where)
     comparison = verify.compare(network, one.inputs[0], int(one.labels[0]), **where)
     if arguments.json:
@@ -30,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     results = verify.certify_batch(network, several.inputs, several.labels, method="alpha", **where)
     print(
         f"A {network.input_shape[-1]}x{network.input_shape[-2]} digit network (784-64-32-10, trained against attacks) and "
-        f"{INPUTS} handwritten digits that it was not trained on.\nWhich of them can no change of at most {EPSILON} in "
+        f"{len(INPUTS)} handwritten digits that it was not trained on.\nWhich of them can no change of at most {EPSILON} in "
         "every pixel turn into another digit?\n"
     )
     print(certify_report(several, results))
