@@ -112,8 +112,9 @@ class HighsSession:
         limit = math.inf if budget is None else self._highs.getRunTime() + SolveOptions(time_limit=budget).time_limit
         self._call("setOptionValue", "time_limit", limit)
         with _SCHEDULER.running(self._options.threads):
-            returned = self._highs.run()
-        answered = returned.name != "kError"
+            answered = self._highs.run().name != "kError"
+            if problem.has_integers and self._highs.getModelStatus().name == "kSolveError":
+                answered = self._run_without_presolve()
         return self._result(problem, answered, started)
 
     def set_column_bounds(self, index: ArrayLike, lower: ArrayLike, upper: ArrayLike) -> None:
@@ -142,6 +143,14 @@ class HighsSession:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _run_without_presolve(self) -> bool:
+        """Try again after a solve error, in which up to 1.13 a few small integer programs end."""
+        self._call("setOptionValue", "presolve", "off")
+        self._call("clearSolver")
+        answered = bool(self._highs.run().name != "kError")
+        self._call("setOptionValue", "presolve", "choose")
+        return answered
 
     def _call(self, method: str, *arguments: object) -> None:
         if self._highs is None:
@@ -206,7 +215,6 @@ class HighsSession:
 INTEGER_SETTINGS: tuple[tuple[str, object], ...] = (
     ("presolve", "off"),
     ("mip_allow_restart", False),
-    ("mip_allow_cut_separation_at_nodes", False),
     ("mip_heuristic_run_rins", False),
     ("mip_heuristic_run_rens", False),
     ("mip_heuristic_run_feasibility_jump", False),
@@ -214,7 +222,7 @@ INTEGER_SETTINGS: tuple[tuple[str, object], ...] = (
     ("mip_pscost_minreliable", 3),
 )
 """Integer programs come with a good incumbent from outside, so HiGHS' own searches for one are wasted; and their
-rows are dense, so presolve, restarts and cuts below the root cost more than they give: nine big-M programs of a
+rows are dense, so presolve and restarts cost more than they give: nine big-M programs of a
 784-50-20-10 network took 80 s with the defaults and 20 s with these, to the same optima (two at a time)."""
 
 

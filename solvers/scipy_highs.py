@@ -95,13 +95,23 @@ def _solve_integer(problem: LinearProgram, options: SolveOptions, notes: tuple[s
     # milp takes CSC and reads the indices as int32.
     rows: Any = LinearConstraint(csr_array(problem.matrix).tocsc(), problem.row_lower, problem.row_upper)
     started = time.perf_counter()
-    native: Any = milp(
-        problem.objective,
-        integrality=problem.integer.astype(np.int32),
-        bounds=Bounds(problem.column_lower, problem.column_upper),
-        constraints=() if problem.num_rows == 0 else rows,
-        options=settings,
-    )
+
+    def run() -> Any:
+        return milp(
+            problem.objective,
+            integrality=problem.integer.astype(np.int32),
+            bounds=Bounds(problem.column_lower, problem.column_upper),
+            constraints=() if problem.num_rows == 0 else rows,
+            options=settings,
+        )
+
+    native = run()
+    if native.status not in STATUS:
+        # The HiGHS inside ends a few small programs with a solve error unless presolve is off.
+        settings["presolve"] = False
+        if options.time_limit is not None:
+            settings["time_limit"] = max(0.0, options.time_limit - (time.perf_counter() - started))
+        native = run()
     status = STATUS.get(native.status, Status.FAILED)
     stats = SolveStats(time.perf_counter() - started, 0, int(native.mip_node_count or 0))
     keeps = status in (Status.OPTIMAL, Status.TIME_LIMIT) and native.x is not None

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
@@ -17,6 +18,7 @@ from solvers import (
     InvalidProblem,
     LinearProgram,
     SolveOptions,
+    SolverFailure,
     get_solver,
     proves_infeasible,
     safe_dual_bound,
@@ -182,3 +184,13 @@ def test_overflow_gives_no_bound() -> None:
 def test_a_dual_of_another_length_is_refused(row_dual: list[float]) -> None:
     with pytest.raises(InvalidProblem, match="row_dual has shape"):
         safe_dual_bound(LINEAR[0].problem, row_dual)
+
+
+def test_flush_to_zero_is_refused() -> None:
+    torch.set_flush_denormal(True)
+    try:
+        with pytest.raises(SolverFailure, match="subnormal"):
+            safe_dual_bound(LINEAR[0].problem, [1.0])
+    finally:
+        torch.set_flush_denormal(False)
+    assert safe_dual_bound(LINEAR[0].problem, [1.0]) <= 1.0

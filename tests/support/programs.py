@@ -136,6 +136,20 @@ INTEGER = (
 )
 
 INFEASIBLE_INTEGER = (
+    # HiGHS 1.12 and 1.13 end this with a solve error unless presolve is off.
+    Known(
+        "solve error in presolve",
+        program(
+            [0, 0, 2],
+            [[-5, -7, 0], [-2, 1, 1], [4, 0, -3], [-4, -2, -4]],
+            [9, -INF, 2, 5.5],
+            [10, -2, 3, 6.5],
+            [0, -2, -1],
+            [0, -1, 2],
+            integer=[0, 1],
+        ),
+        None,
+    ),
     Known("parity", program([1, 1], [[2, 2]], [1], [1], [0, 0], [5, 5], integer=[0, 1]), None),
     Known("no integer in the box", program([1, 1], [[1, 1]], [0], [9], [0.2, 0], [0.8, 1], integer=[0]), None),
 )

@@ -139,10 +139,10 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
         return _at_interval(state, i, a)
     line = state.lines[i]
     negative = a.clamp(max=0)
-    state.constant = down(state.constant + _dot(negative, line.intercept.squeeze(1)))
+    state.constant = down(state.constant + _weigh(negative, line.intercept))
     if line.parallel:
         if state.mirrored is not None:
-            state.mirrored = down(state.mirrored + _dot(negative - a, line.intercept.squeeze(1)))
+            state.mirrored = down(state.mirrored + _weigh(negative - a, line.intercept))
         return state.push(state.network.nodes[i].inputs[0], a * line.upper)
     return state.push(
         state.network.nodes[i].inputs[0], torch.addcmul(negative * line.upper, a.clamp(min=0), line.lower)
@@ -176,6 +176,11 @@ _STEPS: dict[type, Callable[[_Pass, int, Tensor], None]] = {
     Add: _add,
     Concat: _concat,
 }
+
+
+def _weigh(a: Tensor, intercept: Tensor) -> Tensor:
+    """``a . intercept`` over a node's shape, for intercepts (B, 1 or S, *shape) shared by the rows or their own."""
+    return _dot(a, intercept.squeeze(1)) if intercept.shape[1] == 1 else (a * intercept).flatten(2).sum(-1)
 
 
 def _dot(a: Tensor, v: Tensor) -> Tensor:

@@ -45,10 +45,21 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     low, high = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
     free = (low < 0) & (high > 0)
     s = torch.where(free, high / (high - low).clamp(min=TINY), (pre.lower >= 0).to(high.dtype)).clamp(0, 1)
+    return s, intercept(pre, s)
+
+
+def intercept(pre: Interval, slope: Tensor) -> Tensor:
+    """The least ``t`` with ``relu(y) <= slope y + t`` on unstable ReLUs, rounded up; 0 on stable ones.
+
+    ``slope`` in [0, 1], (B, *shape) or (B, S, *shape). See :func:`chord` for what the rounding pays for.
+    """
+    low, high = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
+    if slope.dim() > low.dim():
+        low, high = low.unsqueeze(1), high.unsqueeze(1)
     # The computed coefficient is a s' with |s' - s| <= u s: t must be enough for s' as well.
-    t = up(torch.maximum(high * (1.0 - s), -low * s)) + (high - low) * (4.0 * UNIT)
+    t = up(torch.maximum(high * (1.0 - slope), -low * slope)) + (high - low) * (4.0 * UNIT)
     size = pre.lower[0].numel()
-    return s, torch.where(free, up(t) * (1.0 + gamma(size)), torch.zeros_like(t))
+    return torch.where((low < 0) & (high > 0), up(t) * (1.0 + gamma(size)), torch.zeros_like(t))
 
 
 def dual_slope(_: Interval) -> None:
@@ -63,15 +74,19 @@ def crown_slope(pre: Interval) -> Tensor:
 SLOPES: Mapping[str, Callable[[Interval], Tensor | None]] = {"dual": dual_slope, "crown": crown_slope}
 
 
-def lines(pre: Interval, slope: Tensor | None) -> Lines:
+def lines(pre: Interval, slope: Tensor | None, upper: Tensor | None = None) -> Lines:
     """The lines of a layer with lower slopes ``slope`` (B, *shape) or (B, S, *shape), clipped to [0, 1].
 
-    None stands for lower lines parallel to the chords. Stable ReLUs are exact whatever ``slope`` says: slope 1 when
-    active, 0 when inactive.
+    None stands for lower lines parallel to the chords. ``upper`` (B, S, *shape): slopes of other upper lines than the
+    chords. Stable ReLUs are exact whatever is said: slope 1 when active, 0 when inactive.
     """
     s, t = (v.unsqueeze(1) for v in chord(pre))
     if slope is None:
         return Lines(s, s, t)
     slope = slope if slope.dim() == s.dim() else slope.unsqueeze(1)
     free = ((pre.lower < 0) & (pre.upper > 0)).unsqueeze(1)
-    return Lines(torch.where(free, slope.clamp(0, 1), s), s, t)
+    lower = torch.where(free, slope.clamp(0, 1), s)
+    if upper is None:
+        return Lines(lower, s, t)
+    chosen = torch.where(free, upper.clamp(0, 1), s)
+    return Lines(lower, chosen, intercept(pre, chosen))

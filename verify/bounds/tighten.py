@@ -20,7 +20,7 @@ from solvers.result import SolveResult, Status
 from verify.bounds.backward import backward
 from verify.bounds.compute import Scope, Tightener, chunks, mirrored, neuron_rows
 from verify.bounds.nouns import Bounds, Interval, unstable
-from verify.bounds.optimise import rigorous_lines
+from verify.bounds.relaxation import Lines, chord, crown_slope, lines
 from verify.encode.lp import Encoding, encode, slopes, with_binaries
 from verify.verdict import Evidence
 
@@ -85,12 +85,11 @@ def by_lp(budget: Budget) -> Tightener:
 def _lp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
     encoding = encode(scope.network, scope.region, scope.bounds, node=scope.start)
     per_row = solved_slopes(encoding, _both(encoding, scope.index.numpy()), budget)
-    found = slope_tensors(scope.bounds, per_row)
     size = len(scope.index)
     low, high = torch.empty(1, size, dtype=torch.float64), torch.empty(1, size, dtype=torch.float64)
     for places in chunks(scope):
         pick = torch.cat([places, size + places])
-        at = rigorous_lines(scope.bounds, {r: s[:, pick] for r, s in found.items()}, scope.start)
+        at = dual_lines(scope.bounds, [per_row[k] for k in pick.tolist()], scope.start)
         rows = mirrored(neuron_rows(scope, scope.index[places]))
         below, negated = backward(scope.network, scope.region, scope.bounds, rows, at).chunk(2, dim=1)
         low[:, places], high[:, places] = below, -negated
@@ -140,22 +139,27 @@ def solved_slopes(
     return found
 
 
-def slope_tensors(
-    bounds: Bounds, per_row: Sequence[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None]
-) -> dict[int, Tensor]:
-    """Slopes (1, S, *shape) by ReLU from the rows' own; a row without any gets CROWN's choice."""
-    layers = {r for found in per_row if found is not None for r in found}
-    tensors = {}
-    for r in layers:
-        pre = bounds.pre[r]
-        start = (pre.upper >= -pre.lower).to(torch.float64).flatten(1)
-        table = start.expand(len(per_row), -1).clone()
-        for row, found in zip(table, per_row, strict=True):
-            if found is not None:
-                neurons, values = found[r]
-                row[torch.from_numpy(neurons)] = torch.from_numpy(values)
-        tensors[r] = table.reshape(1, len(per_row), *pre.lower.shape[1:])
-    return tensors
+def dual_lines(
+    bounds: Bounds,
+    per_row: Sequence[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None],
+    start: int,
+) -> dict[int, Lines]:
+    """The lines (1, S, *shape) that the rows' duals stand for; a row without any gets CROWN's lines.
+
+    A neuron's slope serves below when its coefficient is positive and above when it is negative: at a degenerate vertex
+    the LP's dual may take a flatter line than the chord above.
+    """
+    at = {}
+    for r, pre in ((r, pre) for r, pre in bounds.pre.items() if r <= start):
+        lower = crown_slope(pre).flatten(1).expand(len(per_row), -1).clone()
+        upper = chord(pre)[0].flatten(1).expand(len(per_row), -1).clone()
+        for k, found in enumerate(per_row):
+            if found is not None and r in found:
+                neurons, values = (torch.from_numpy(v) for v in found[r])
+                lower[k, neurons] = upper[k, neurons] = values
+        shape = (1, len(per_row), *pre.lower.shape[1:])
+        at[r] = lines(pre, lower.reshape(shape), upper.reshape(shape))
+    return at
 
 
 def _both(encoding: Encoding, index: NDArray[np.int64]) -> list[tuple[NDArray[np.float64], float]]:

@@ -7,8 +7,7 @@ import torch
 
 from verify.bounds.backward import Rows, backward
 from verify.bounds.nouns import Bounds
-from verify.bounds.optimise import rigorous_lines
-from verify.bounds.tighten import Budget, slope_tensors
+from verify.bounds.tighten import Budget, dual_lines
 from verify.certify.answer import Answer, answer, rows_of
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
@@ -48,7 +47,7 @@ def _one(query: Query, bounds: Bounds, budget: Budget) -> tuple[torch.Tensor, li
             per_row.append(None if dual is None else slopes(encoding, objective, dual))
             x = None if result is None else result.x
             points.append(middle if x is None else _as_input(encoding.point(x), middle))
-    at = rigorous_lines(bounds, slope_tensors(bounds, per_row), rows.start)
+    at = dual_lines(bounds, per_row, rows.start)
     lower = backward(query.network, query.region, bounds, Rows(rows.start, rows.coefficient, rows.constant), at)
     return lower[0], points
 

@@ -237,8 +237,8 @@ def slopes(encoding: Encoding, objective: Array, row_dual: Array) -> dict[int, t
     for r, layer in encoding.layers.items():
         on_y = row_dual[layer.equality]
         on_z = reduced[layer.z] + on_y + (1.0 - layer.chord) * row_dual[layer.triangle]
-        slope = np.divide(on_y, on_z, out=np.zeros_like(on_y), where=on_z > 0)
-        found[r] = (layer.neurons, np.clip(slope, 0.0, 1.0))
+        slope = np.divide(on_y, on_z, out=np.zeros_like(on_y), where=on_z != 0)
+        found[r] = (layer.neurons, np.clip(np.nan_to_num(slope), 0.0, 1.0))
     return found
 
 
