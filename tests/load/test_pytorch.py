@@ -214,3 +214,21 @@ def test_wong_and_kolters_network_has_its_published_clean_error(reference_data):
     wrong = sum(int((network(x).argmax(1) != y).sum()) for x, y in zip(
         digits.inputs.double().split(1000), digits.labels.split(1000), strict=True))  # fmt: skip
     assert wrong == 180
+
+
+def test_plain_numbers_are_not_rounded_to_float32():
+    from verify.load.builder import Builder
+
+    b = Builder()
+    network = b.finish(b.clip(b.input((1, 1)), -0.3, None))
+    assert float(network(torch.full((1, 1), -5.0, dtype=torch.float64))) == -0.3
+
+
+def test_layers_are_ordered_by_number_whatever_the_container_does(tmp_path):
+    layers = {f"{2 * k}.weight": torch.randn(3, 3) for k in range(7)}
+    save_file(layers, tmp_path / "deep.safetensors")
+    x = expected = torch.randn(2, 3, dtype=torch.float64)
+    for k in range(7):
+        expected = expected @ layers[f"{2 * k}.weight"].double().T
+        expected = expected.relu() if k < 6 else expected
+    assert torch.allclose(verify.load(tmp_path / "deep.safetensors", arch="mlp")(x), expected)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
@@ -76,6 +77,13 @@ def _state_in(content: Any) -> State | None:
 def relu_mlp(state: State) -> nn.Module:
     """The fully-connected network whose weights a state dict lists in order, with a ReLU between any two layers."""
     names = [k.removesuffix(".weight") for k, v in state.items() if k.endswith(".weight") and v.dim() == 2]
+    # A container may sort its names as text, 10 before 2: only numbers in the names say the order.
+    numbered = {n: tuple(int(d) for d in re.findall(r"\d+", n)) for n in names}
+    if len(names) > 1 and (len(set(numbered.values())) < len(names) or () in numbered.values()):
+        raise LoadError(
+            "the layers' names do not number them, so their order is not known: give --arch module:callable"
+        )
+    names.sort(key=lambda n: numbered[n])
     known = {f"{n}.weight" for n in names} | {f"{n}.bias" for n in names}
     other = [k for k in state if k not in known]
     sizes = [tuple(state[f"{n}.weight"].shape) for n in names]
