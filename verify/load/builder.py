@@ -131,7 +131,7 @@ class Builder:
         bias_error: Tensor | None = None,
     ) -> Value:
         """``weight * x + bias``, entry by entry; both broadcast to the shape of ``x`` and may enlarge it."""
-        w, b = (_exact(torch.as_tensor(v)) for v in (weight, bias))
+        w, b = (_exact(v) for v in (weight, bias))
         shape = tuple(np.broadcast_shapes(x.shape, w.shape, b.shape))
         if shape != x.shape:
             x = self.select(x, self.positions(x).expand(shape))
@@ -225,7 +225,7 @@ class Builder:
 
     def leaky_relu(self, x: Value, slope: Tensor | float) -> Value:
         """``x`` where positive, ``slope x`` elsewhere: ``slope x + (1 - slope) relu(x)`` for any constant slope."""
-        slope = _exact(torch.as_tensor(slope))
+        slope = _exact(slope)
         return self.add(self.scale(x, slope), self.scale(self.relu(x), 1.0 - slope, weight_ulps=1))
 
     def clip(self, x: Value, lowest: float | None, highest: float | None) -> Value:
@@ -334,9 +334,11 @@ class Builder:
             )
 
 
-def _exact(tensor: Tensor) -> Tensor:
-    """A float64 copy that owns its memory; float16, bfloat16, float32 and small integers convert exactly."""
-    return tensor.detach().cpu().to(torch.float64).clone()
+def _exact(values: Tensor | float) -> Tensor:
+    """A float64 copy that owns its memory; numbers, float16, bfloat16, float32 and small integers convert exactly."""
+    if not isinstance(values, Tensor):  # not through torch's default dtype, which rounds 0.3 to float32
+        return torch.tensor(values, dtype=torch.float64)
+    return values.detach().cpu().to(torch.float64).clone()
 
 
 def _pair(values: Sequence[int]) -> tuple[int, int]:
