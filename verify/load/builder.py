@@ -19,6 +19,7 @@ from torch import Tensor
 
 from verify.errors import UnsupportedOperator
 from verify.floating import UNIT
+from verify.load.fold import fold
 from verify.network import Network, Node
 from verify.operators import Add, Affine, Concat, Conv, Input, Operator, ReLU, Reshape, Scale, Select, Shape
 
@@ -45,8 +46,11 @@ class Builder:
         self.nodes.append(Node(name, Input(output_shape=shape[1:] if len(shape) > 1 and shape[0] == 1 else shape)))
         return Value(0, shape)
 
-    def finish(self, output: Value, source: str = "") -> Network:
-        """The network whose output is ``output``, flattened to a vector; nodes that it does not need are dropped."""
+    def finish(self, output: Value, source: str = "", *, folded: bool = True) -> Network:
+        """The network whose output is ``output``, flattened to a vector; nodes that it does not need are dropped.
+
+        ``folded``: with constant factors merged and views dropped (``fold.py``); without, the source's own operators.
+        """
         last = self._viewed(output, (math.prod(output.shape),)).node
         needed = {last, 0}
         for i in range(last, -1, -1):
@@ -58,7 +62,8 @@ class Builder:
         if len(nodes) == 1:  # the identity network: an output node of its own keeps node 0 the input
             shape = nodes[0].shape
             nodes = (*nodes, Node("output", Reshape(input_shape=shape, shape=(math.prod(shape),)), (0,)))
-        return Network(nodes, source)
+        network = Network(nodes, source)
+        return fold(network) if folded else network
 
     # --- linear operators -------------------------------------------------------------------------------------------
 
