@@ -179,7 +179,7 @@ BAD = {
     "two-candidates": ("m.pt", written({"a": STATE, "b": STATE}), {"arch": mlp}, r"'a', 'b'"),
     "no-arch": ("m.pt", written(STATE), {}, r"--arch module:callable.*--arch mlp"),
     "arch-without-colon": ("m.pt", written(STATE), {"arch": "nets"}, r"module:callable"),
-    "arch-missing-module": ("m.pt", written(STATE), {"arch": "no_such_module:f"}, r"importing no_such_module failed"),
+    "arch-missing-module": ("m.pt", written(STATE), {"arch": "no_such_module:f"}, r"cannot import 'no_such_module'"),
     "arch-missing-name": ("m.pt", written(STATE), {"arch": "math:no_such"}, r"no attribute 'no_such'"),
     "arch-not-a-module": ("m.pt", written(STATE), {"arch": lambda: 3}, r"int"),
     "arch-needs-arguments": ("m.pt", written(STATE), {"arch": nn.Linear}, r"without arguments.*Linear"),

@@ -161,7 +161,7 @@ def _built(arch: str | Callable[[], nn.Module]) -> nn.Module:
             raise UsageError(
                 f"arch is {arch!r}: give module:callable, such as my_nets:make_net, or one of {', '.join(NAMED)}"
             )
-        build = import_attribute(arch)
+        build = _named(arch)
     if isinstance(build, nn.Module):
         return build
     if not callable(build):
@@ -177,6 +177,18 @@ def _built(arch: str | Callable[[], nn.Module]) -> nn.Module:
     return module
 
 
-def _line(error: Exception) -> str:
+def _named(arch: str) -> Any:
+    try:
+        return import_attribute(arch)
+    except LoadError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise UsageError(
+                f"arch {arch!r}: cannot import {arch.partition(':')[0]!r} ({_line(error.__cause__)}): run from the "
+                "folder that holds it, or install it"
+            ) from error
+        raise UsageError(f"arch {error}") from error
+
+
+def _line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
