@@ -19,6 +19,7 @@ from torch import Tensor
 
 from verify.errors import UnsupportedOperator
 from verify.floating import UNIT
+from verify.load.fold import fold
 from verify.network import Network, Node
 from verify.operators import Add, Affine, Concat, Conv, Input, Operator, ReLU, Reshape, Scale, Select, Shape
 
@@ -45,8 +46,11 @@ class Builder:
         self.nodes.append(Node(name, Input(output_shape=shape[1:] if len(shape) > 1 and shape[0] == 1 else shape)))
         return Value(0, shape)
 
-    def finish(self, output: Value, source: str = "") -> Network:
-        """The network whose output is ``output``, flattened to a vector; nodes that it does not need are dropped."""
+    def finish(self, output: Value, source: str = "", *, folded: bool = True) -> Network:
+        """The network whose output is ``output``, flattened to a vector; nodes that it does not need are dropped.
+
+        ``folded``: with constant factors merged and views dropped (``fold.py``); without, the source's own operators.
+        """
         last = self._viewed(output, (math.prod(output.shape),)).node
         needed = {last, 0}
         for i in range(last, -1, -1):
@@ -58,7 +62,8 @@ class Builder:
         if len(nodes) == 1:  # the identity network: an output node of its own keeps node 0 the input
             shape = nodes[0].shape
             nodes = (*nodes, Node("output", Reshape(input_shape=shape, shape=(math.prod(shape),)), (0,)))
-        return Network(nodes, source)
+        network = Network(nodes, source)
+        return fold(network) if folded else network
 
     # --- linear operators -------------------------------------------------------------------------------------------
 
@@ -334,11 +339,11 @@ class Builder:
             )
 
 
-def _exact(value: Tensor | float) -> Tensor:
-    """A float64 copy that owns its memory; float16, bfloat16, float32 and small integers convert exactly."""
-    # A plain number must not pass through torch's default float32, which would round it unseen.
-    tensor = value if isinstance(value, Tensor) else torch.tensor(float(value), dtype=torch.float64)
-    return tensor.detach().cpu().to(torch.float64).clone()
+def _exact(values: Tensor | float) -> Tensor:
+    """A float64 copy that owns its memory; numbers, float16, bfloat16, float32 and small integers convert exactly."""
+    if not isinstance(values, Tensor):  # not through torch's default dtype, which rounds 0.3 to float32
+        return torch.tensor(values, dtype=torch.float64)
+    return values.detach().cpu().to(torch.float64).clone()
 
 
 def _pair(values: Sequence[int]) -> tuple[int, int]:

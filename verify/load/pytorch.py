@@ -1,4 +1,4 @@
-"""torch modules become networks, through the graph that torch.export gives (not decomposed)."""
+"""torch modules and exported programs become networks, checked against torch on random inputs."""
 
 from __future__ import annotations
 
@@ -10,56 +10,102 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
-from verify.errors import LoadError, ReluproofError, UnsupportedOperator, UsageError
-from verify.load.aten import MOVEMENT, REMEDIES, RULES, SUPPORTED
-from verify.load.builder import Builder, Value
+from verify.errors import LoadError, UsageError
+from verify.load.graph import read_program
 from verify.load.runtime import check_against_runtime
 from verify.network import Network
 
-_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+_HALVES = (torch.float16, torch.bfloat16)
 
 
 def from_torch(module: nn.Module, *, input_shape: Sequence[int], source: str = "") -> Network:
     """The network that ``module`` computes in eval mode, for inputs of ``input_shape`` (without the batch axis).
 
-    The module is copied, not changed. Raises UnsupportedOperator naming node and operator, LoadError for control flow
-    that depends on the data, and LoadMismatch where our network and the module disagree on random inputs.
+    The module is copied, not changed; it may be in training mode and on any device. float16 and bfloat16 weights are
+    read exactly. Raises UsageError when the module does not take such an input, UnsupportedOperator naming node and
+    operator, LoadError for control flow that depends on the data, and LoadMismatch where our network and the module
+    disagree on random inputs.
     """
     if not isinstance(module, nn.Module):
         raise UsageError(f"from_torch takes an nn.Module, got {type(module).__name__}")
     shape = _shape(input_shape)
-    frozen = copy.deepcopy(module).cpu().eval()
-    dtype = next((p.dtype for p in frozen.parameters() if p.is_floating_point()), torch.float32)
-    if dtype not in _FLOATS:
-        raise LoadError(f"the module's weights are {dtype}: floating-point weights are read")
-    frozen = frozen.float() if dtype in (torch.float16, torch.bfloat16) else frozen  # exact: every half is a float
-    dtype = torch.float32 if dtype in (torch.float16, torch.bfloat16) else dtype
     name = source or f"torch module {type(module).__name__}"
-    program = _exported(frozen, torch.zeros(1, *shape, dtype=dtype), name)
-    return _imported(program, name, _runner(frozen, dtype))
+    frozen = _frozen(module, name)
+    dtype = next((t.dtype for t in _stored(frozen) if t.is_floating_point()), torch.float32)
+    example = torch.zeros(1, *shape, dtype=dtype)
+    try:
+        with torch.no_grad():
+            frozen(example)
+    except Exception as error:  # a module's own code may raise anything
+        raise UsageError(f"{name} does not accept an input of shape {tuple(example.shape)} ({_line(error)})") from error
+    return _checked(_exported(frozen, example, name), name, _runner(frozen, dtype))
 
 
-def from_exported(program: torch.export.ExportedProgram, *, source: str) -> Network:
-    """The network of an exported program with one input, exported with a batch of one."""
-    module = program.module()
+def from_exported(program: ExportedProgram, *, source: str) -> Network:
+    """The network of an exported program with one input, exported with a batch of one or a batch axis left free.
+
+    Raises as :func:`from_torch` does, and LoadError for a program with several inputs or another batch.
+    """
     inputs = [n for n in program.graph.nodes if n.name in program.graph_signature.user_inputs]
-    value = inputs[0].meta["val"] if len(inputs) == 1 else None
-    if value is None or len(value.shape) < 1 or value.shape[0] != 1:
-        raise LoadError(f"{source}: an exported program with one input and a batch of one is read: export it so")
-    return _imported(program, source, _runner(module, value.dtype))
+    value = inputs[0].meta.get("val") if len(inputs) == 1 else None
+    if not isinstance(value, Tensor) or value.dim() == 0:
+        raise LoadError(f"{source}: the program has {len(inputs)} inputs: one tensor is read")
+    free = [axis for axis, size in enumerate(value.shape) if not isinstance(size, int)]
+    if any(axis > 0 for axis in free) or (not free and value.shape[0] != 1):
+        sizes = tuple("free" if a in free else int(n) for a, n in enumerate(value.shape))
+        raise LoadError(f"{source}: its input has shape {sizes}: export it with a batch of one and fixed sizes")
+    module = program.module()
+    if free:
+        program = _exported(module, torch.zeros(1, *value.shape[1:], dtype=value.dtype), source)
+    return _checked(program, source, _runner(module, value.dtype))
 
 
-def _imported(program: torch.export.ExportedProgram, source: str, run: Callable[..., Any]) -> Network:
-    network = _read(program, source)
+def _frozen(module: nn.Module, name: str) -> nn.Module:
+    """A copy on the CPU in eval mode, in float32 or float64."""
+    try:
+        frozen = copy.deepcopy(module).cpu().eval()
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise LoadError(
+            f"{name} cannot be copied ({_line(error)}): make its weights plain parameters first, for example with "
+            "torch.nn.utils.remove_weight_norm or torch.nn.utils.prune.remove"
+        ) from error
+    for tensor in _stored(frozen):
+        if tensor.is_complex() or tensor.is_quantized:
+            raise LoadError(f"{name} has weights of {tensor.dtype}: floating-point weights are read")
+    if any(t.dtype in _HALVES for t in _stored(frozen)):
+        return frozen.float()  # exact: every half is a float
+    return frozen
+
+
+def _stored(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def _exported(module: nn.Module, example: Tensor, source: str) -> ExportedProgram:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Not decomposed: convolutions, pools and normalisations stay what the user wrote.
+            return torch.export.export(module, (example,), strict=False)
+    except Exception as error:  # torch.export has no common base for what it raises
+        raise LoadError(
+            f"{source}: torch.export gives no graph ({_line(error)}); control flow that depends on the data cannot be "
+            "verified"
+        ) from error
+
+
+def _checked(program: ExportedProgram, source: str, run: Callable[..., Any]) -> Network:
+    network = read_program(program, source)
     check_against_runtime(network, run, source=source, generator=torch.Generator().manual_seed(0))
     return network
 
 
 def _runner(module: Callable[[Tensor], Tensor], dtype: torch.dtype) -> Callable[..., Any]:
     def run(x: Any) -> Any:
-        with torch.no_grad():
-            return np.asarray(module(torch.from_numpy(x).to(dtype).unsqueeze(0)).double().numpy())
+        with torch.no_grad():  # a clone: the module may change its input in place
+            return np.asarray(module(torch.from_numpy(x).to(dtype).unsqueeze(0).clone()).double().numpy())
 
     return run
 
@@ -71,125 +117,6 @@ def _shape(input_shape: Sequence[int]) -> tuple[int, ...]:
     return shape
 
 
-def _exported(module: nn.Module, example: Tensor, source: str) -> torch.export.ExportedProgram:
-    try:
-        with torch.no_grad():
-            module(example)
-    except ReluproofError:
-        raise
-    except Exception as error:
-        raise UsageError(
-            f"{source} does not accept an input of shape {tuple(example.shape)} ({_line(error)}): check input_shape"
-        ) from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.export.export(module, (example,))
-    except Exception as error:
-        raise LoadError(
-            f"{source}: torch.export gives no graph ({_line(error)}); control flow that depends on the data "
-            "cannot be verified"
-        ) from error
-
-
 def _line(error: Exception) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
-
-
-def _read(program: torch.export.ExportedProgram, source: str) -> Network:
-    """Walk the graph: constants stay tensors, everything that depends on the input becomes a Value."""
-    signature = program.graph_signature
-    stored = {**program.state_dict, **program.constants}
-    named = {
-        **signature.inputs_to_parameters,
-        **signature.inputs_to_buffers,
-        **signature.inputs_to_lifted_tensor_constants,
-    }
-    builder = Builder()
-    known: dict[str, Any] = {}
-    result: Any = None
-    for node in program.graph.nodes:
-        builder.here, builder.here_op = node.name, str(node.target)
-        if node.op == "placeholder":
-            if node.name in named:
-                known[node.name] = stored[named[node.name]].detach().cpu()
-            elif node.name in signature.user_inputs:
-                if any(isinstance(v, Value) for v in known.values()):
-                    raise LoadError(f"{source} has more than one input: one is read")
-                known[node.name] = builder.input(tuple(node.meta["val"].shape), "input")
-        elif node.op == "call_function":
-            args = torch.fx.node.map_arg(node.args, lambda n: known[n.name])
-            kwargs = torch.fx.node.map_arg(node.kwargs, lambda n: known[n.name])
-            known[node.name] = _call(builder, node.target, args, dict(kwargs))
-        elif node.op == "output":
-            outputs = torch.fx.node.map_arg(node.args[0], lambda n: known[n.name])
-            if len(outputs) != 1 or not isinstance(outputs[0], Value):
-                raise LoadError(f"{source} has {len(outputs)} outputs: one that depends on the input is read")
-            result = outputs[0]
-        else:
-            raise UnsupportedOperator(node.name, node.op)
-    return builder.finish(result, source)
-
-
-def _call(builder: Builder, target: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    name = _name(target)
-    if name == "getitem":
-        return args[0][args[1]]
-    values = [v for v in _leaves((args, kwargs)) if isinstance(v, Value)]
-    if not values:
-        return _constant(builder, name, target, args, kwargs)
-    if name in MOVEMENT:
-        if len(values) != 1:
-            raise UnsupportedOperator(builder.here, name, "positions that depend on the input")
-        moved = target(*_with_positions(builder, args), **_with_positions(builder, kwargs))
-        if isinstance(moved, Tensor):
-            return builder.select(values[0], moved)
-        return [builder.select(values[0], part) for part in moved]
-    if name not in RULES:
-        remedy = REMEDIES.get(name, f"supported: {', '.join(SUPPORTED)}")
-        raise UnsupportedOperator(builder.here, name, "", remedy)
-    try:
-        return RULES[name](builder, *args, **kwargs)
-    except TypeError as error:  # an argument that the rule does not declare, which is never ignored
-        raise UnsupportedOperator(builder.here, name, _line(error)) from error
-
-
-def _constant(builder: Builder, name: str, target: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-    """Constants may be moved and reshaped; what would round them is refused, since nobody would pay for it."""
-    if name in MOVEMENT or name in IDENTITY_ON_CONSTANTS or name.startswith(("sym_", "_assert")):
-        return target(*args, **kwargs)
-    raise UnsupportedOperator(
-        builder.here,
-        name,
-        "applied to constants",
-        "store its result in the module (for weight norm: torch.nn.utils.parametrize.remove_parametrizations)",
-    )
-
-
-IDENTITY_ON_CONSTANTS = frozenset(
-    ["alias", "clone", "contiguous", "detach", "detach_", "lift_fresh_copy", "neg", "zeros", "ones", "full", "arange"]
-)
-
-
-def _name(target: Any) -> str:
-    overload = getattr(target, "_schema", None)
-    return str(overload.name).split("::")[-1] if overload is not None else str(getattr(target, "__name__", target))
-
-
-def _leaves(tree: Any) -> list[Any]:
-    if isinstance(tree, dict):
-        return [leaf for branch in tree.values() for leaf in _leaves(branch)]
-    if isinstance(tree, (list, tuple)):
-        return [leaf for branch in tree for leaf in _leaves(branch)]
-    return [tree]
-
-
-def _with_positions(builder: Builder, tree: Any) -> Any:
-    if isinstance(tree, Value):
-        return builder.positions(tree)
-    if isinstance(tree, dict):
-        return {key: _with_positions(builder, branch) for key, branch in tree.items()}
-    if isinstance(tree, (list, tuple)):
-        return type(tree)(_with_positions(builder, branch) for branch in tree)
-    return tree

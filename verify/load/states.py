@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from verify.errors import LoadError, UsageError
+from verify.load.attribute import import_attribute
 
 State = Mapping[str, Tensor]
 _NESTED = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
@@ -32,7 +31,10 @@ def read_torch(path: Path) -> State:
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise LoadError(f"{path}: not a readable torch file, perhaps truncated ({_line(error)})") from error
-    state = _state_in(content)
+    try:
+        state = _state_in(content)
+    except LoadError as error:
+        raise LoadError(f"{path}: {error}") from None
     if state is None:
         raise LoadError(f"{path}: holds no state dict (a mapping of names to tensors)")
     return state
@@ -71,32 +73,64 @@ def _state_in(content: Any) -> State | None:
     for name in _NESTED:
         if name in content and (found := _state_in(content[name])) is not None:
             return found
-    return None
+    others = {str(name): found for name, part in content.items() if (found := _state_in(part)) is not None}
+    if len(others) > 1:
+        names = ", ".join(repr(name) for name in others)
+        raise LoadError(f"holds several state dicts ({names}): save the one that is meant alone")
+    return next(iter(others.values()), None)
 
 
 def relu_mlp(state: State) -> nn.Module:
-    """The fully-connected network whose weights a state dict lists in order, with a ReLU between any two layers."""
+    """The fully-connected network of a chain of weights, with a ReLU between any two layers and none at the end.
+
+    The layers' order is not the file's, which some containers sort: it is the only one in which the sizes fit and
+    layers whose names differ in a number stand in the order of their numbers. Raises LoadError where there is no such
+    order, or more than one.
+    """
     names = [k.removesuffix(".weight") for k, v in state.items() if k.endswith(".weight") and v.dim() == 2]
-    # A container may sort its names as text, 10 before 2: only numbers in the names say the order.
-    numbered = {n: tuple(int(d) for d in re.findall(r"\d+", n)) for n in names}
-    if len(names) > 1 and (len(set(numbered.values())) < len(names) or () in numbered.values()):
-        raise LoadError(
-            "the layers' names do not number them, so their order is not known: give --arch module:callable"
-        )
-    names.sort(key=lambda n: numbered[n])
     known = {f"{n}.weight" for n in names} | {f"{n}.bias" for n in names}
     other = [k for k in state if k not in known]
-    sizes = [tuple(state[f"{n}.weight"].shape) for n in names]
-    fits = all(a[0] == b[1] for a, b in pairwise(sizes))
-    if not names or other or not fits:
-        reason = f"it also holds {other[0]!r}" if other else f"its weights have sizes {sizes}"
-        raise LoadError(f"the file is no chain of fully-connected layers ({reason}): give --arch module:callable")
+    sizes = {n: (int(state[f"{n}.weight"].shape[0]), int(state[f"{n}.weight"].shape[1])) for n in names}
+    orders = [] if other else _orders(sizes)
+    if len(orders) != 1:
+        listed = ", ".join(f"{n} {into}-{out}" for n, (out, into) in sizes.items())
+        reason = f"it also holds {other[0]!r}" if other else f"its layers are {listed or 'none'}"
+        several = "several orders of its layers fit" if orders else "it is no chain of fully-connected layers"
+        raise LoadError(f"arch mlp does not say what the file is: {several} ({reason}): give --arch module:callable")
     layers: list[nn.Module] = [nn.Flatten()]
-    for n, (out, into) in zip(names, sizes, strict=True):
+    for n in orders[0]:
+        out, into = sizes[n]
         layer = nn.Linear(into, out, bias=f"{n}.bias" in state, dtype=state[f"{n}.weight"].dtype)
         layer.load_state_dict({k: state[f"{n}.{k}"] for k in ("weight", "bias") if f"{n}.{k}" in state})
         layers += [layer, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
+
+
+def _orders(sizes: Mapping[str, tuple[int, int]]) -> list[list[str]]:
+    """Up to two orders of layers (out, in) in which each takes what the one before gives; [] when there is none."""
+    found: list[list[str]] = []
+
+    def extend(order: list[str], left: list[str]) -> None:
+        if len(found) > 1:
+            return
+        if not left:
+            found.append(order)
+        for name in left:
+            fits = not order or sizes[order[-1]][0] == sizes[name][1]
+            if fits and not any(_same_kind(name, n) and _numbers(n) < _numbers(name) for n in left):
+                extend([*order, name], [n for n in left if n != name])
+
+    if sizes:
+        extend([], list(sizes))
+    return found
+
+
+def _same_kind(a: str, b: str) -> bool:
+    return re.sub(r"\d+", "", a) == re.sub(r"\d+", "", b)
+
+
+def _numbers(name: str) -> list[int]:
+    return [int(n) for n in re.findall(r"\d+", name)]
 
 
 NAMED: Mapping[str, Callable[[State], nn.Module]] = {"mlp": relu_mlp}
@@ -123,23 +157,38 @@ def module_of(state: State, arch: str | Callable[[], nn.Module] | None, source: 
 def _built(arch: str | Callable[[], nn.Module]) -> nn.Module:
     build: Any = arch
     if isinstance(arch, str):
-        name, colon, attribute = arch.partition(":")
-        if not colon:
+        if ":" not in arch:
             raise UsageError(
                 f"arch is {arch!r}: give module:callable, such as my_nets:make_net, or one of {', '.join(NAMED)}"
             )
-        try:
-            build = getattr(importlib.import_module(name), attribute)
-        except ImportError as error:
-            raise UsageError(f"arch {arch!r}: cannot import {name!r} ({_line(error)})") from error
-        except AttributeError:
-            raise UsageError(f"arch {arch!r}: module {name!r} has no {attribute!r}") from None
-    module = build if isinstance(build, nn.Module) else build()
+        build = _named(arch)
+    if isinstance(build, nn.Module):
+        return build
+    if not callable(build):
+        raise UsageError(f"arch {arch!r} is a {type(build).__name__}: name a function or class that builds the module")
+    try:
+        module = build()
+    except Exception as error:  # whatever the user's code raises
+        raise UsageError(
+            f"arch {arch!r}: calling it without arguments failed ({type(error).__name__}: {_line(error)})"
+        ) from error
     if not isinstance(module, nn.Module):
         raise UsageError(f"arch {arch!r} gave a {type(module).__name__}, not a torch module")
     return module
 
 
-def _line(error: Exception) -> str:
+def _named(arch: str) -> Any:
+    try:
+        return import_attribute(arch)
+    except LoadError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise UsageError(
+                f"arch {arch!r}: cannot import {arch.partition(':')[0]!r} ({_line(error.__cause__)}): run from the "
+                "folder that holds it, or install it"
+            ) from error
+        raise UsageError(f"arch {error}") from error
+
+
+def _line(error: BaseException) -> str:
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0][:200]
