@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from verify.branch.decide import Decision as Decision
+    from verify.branch.decide import decide as decide
     from verify.certify.api import Comparison as Comparison
     from verify.certify.api import certify as certify
     from verify.certify.api import certify_batch as certify_batch
@@ -37,6 +39,9 @@ if TYPE_CHECKING:
     from verify.load.dispatch import load as load
     from verify.load.pytorch import from_torch as from_torch
     from verify.network import Network as Network
+    from verify.property import Clause as Clause
+    from verify.property import Property as Property
+    from verify.property import PropertyCounterexample as PropertyCounterexample
     from verify.region import ball as ball
     from verify.region import box as box
     from verify.specification import Query as Query
@@ -52,6 +57,7 @@ _PUBLIC = {
     "load": "verify.load",
     "certify": "verify.certify",
     **dict.fromkeys(("Comparison", "certify_batch", "compare", "lower_bounds"), "verify.certify.api"),
+    **dict.fromkeys(("Decision", "decide"), "verify.branch.decide"),
     "METHODS": "verify.certify.methods",
     "Options": "verify.certify.options",
     "PRE_ACTIVATION": "verify.certify.pre_activation",
@@ -71,6 +77,7 @@ _PUBLIC = {
     **dict.fromkeys(("Dataset", "load_data", "parse_index"), "verify.load.data"),
     "from_torch": "verify.load.pytorch",
     "Network": "verify.network",
+    **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
     **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),

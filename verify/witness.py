@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
 from verify.bounds.compute import node_bounds
+from verify.network import Network
+from verify.property import Clause, PropertyCounterexample
 from verify.region import Box, box
 from verify.specification import Query
 from verify.verdict import Counterexample
+
+Replay: TypeAlias = Callable[[Tensor], Tensor]
+"""Another runtime's outputs: points (N, *shape) float64 -> scores (N, n_out)."""
 
 
 def margins_at(query: Query, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,3 +84,29 @@ def representable(region: Box, x: Tensor) -> Tensor:
     moved = rounded.double()
     fits = (region.inner_lower <= moved) & (moved <= region.inner_upper)
     return torch.where(fits, moved, x)
+
+
+def confirm_clause(
+    network: Network, clause: Clause, points: Tensor, *, number: int = 0, replays: Sequence[Replay] = ()
+) -> PropertyCounterexample | None:
+    """The first of the candidates (N, *shape) that satisfies ``clause``, which is the property's ``number``-th, or None.
+
+    A candidate counts only if it is inside the region exactly, if every row is at most 0 (below 0 where strict) in real
+    arithmetic with every rounding error counted against it, and if every runtime of ``replays`` agrees.
+    """
+    region = clause.region.select(torch.zeros(len(points), dtype=torch.long))
+    inside = region.contains(points)
+    at = box(points, points)
+    rows = Rows(len(network.nodes) - 1, -clause.C.unsqueeze(0), -clause.inner_d.unsqueeze(0))
+    above = -backward(network, at, node_bounds(network, at), rows, None)
+    holds = torch.where(clause.strict, above < 0, above <= 0).all(1) & inside
+    for i in holds.nonzero().flatten().tolist():
+        point = points[i : i + 1]
+        if all(_agrees(clause, replay(point)[0]) for replay in replays):
+            return PropertyCounterexample(x=point[0].clone(), clause=number, scores=network(point)[0])
+    return None
+
+
+def _agrees(clause: Clause, scores: Tensor) -> bool:
+    value = clause.C @ scores.double() + clause.inner_d
+    return bool(torch.where(clause.strict, value < 0, value <= 0).all())

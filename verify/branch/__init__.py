@@ -1,0 +1,1 @@
+"""Branch and bound: from a clause of a property to a decision."""

@@ -1,0 +1,67 @@
+"""``verify.decide``: the question of a property, clause by clause, from the cheapest method to the complete ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from verify.attack.clause import candidates
+from verify.bounds.backward import Rows
+from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
+from verify.branch.outcome import Limits, Outcome
+from verify.network import Network
+from verify.property import Clause, Property, PropertyCounterexample
+from verify.verdict import Verdict
+from verify.witness import Replay, confirm_clause, representable
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The answer about a property. VERIFIED: it holds. FALSIFIED: ``counterexample`` breaks it. UNKNOWN: ``reason`` says why."""
+
+    verdict: Verdict
+    counterexample: PropertyCounterexample | None
+    reason: str
+    domains: int
+    seconds: float
+
+
+def decide(
+    network: Network,
+    prop: Property,
+    *,
+    timeout: float | None = None,
+    seed: int = 0,
+    replays: Sequence[Replay] = (),
+) -> Decision:
+    """Does the property hold? Complete but for the time limit (seconds), which ends the search UNKNOWN.
+
+    Recomputed: every bound that verifies, in float64 with its rounding; every counterexample is evaluated exactly and by
+    every runtime of ``replays``. Trusted: nothing.
+    """
+    start = time.perf_counter()
+    limits = Limits(deadline=None if timeout is None else start + timeout, seed=seed)
+    domains, reason = 0, ""
+    for k, clause in enumerate(prop.clauses):
+        outcome = _clause(network, clause, k, limits, replays)
+        domains += outcome.domains
+        if outcome.verdict is Verdict.FALSIFIED:
+            return Decision(Verdict.FALSIFIED, outcome.counterexample, "", domains, time.perf_counter() - start)
+        if outcome.verdict is Verdict.UNKNOWN:
+            reason = outcome.reason
+    verdict = Verdict.UNKNOWN if reason else Verdict.VERIFIED
+    return Decision(verdict, None, reason, domains, time.perf_counter() - start)
+
+
+def _clause(network: Network, clause: Clause, number: int, limits: Limits, replays: Sequence[Replay]) -> Outcome:
+    points = representable(clause.region, candidates(network, clause, seed=limits.seed))
+    found = confirm_clause(network, clause, points, number=number, replays=replays)
+    if found is not None:
+        return Outcome(Verdict.FALSIFIED, found)
+    bounds = node_bounds(network, clause.region, by_slopes("crown"), source="crown")
+    rows = Rows(len(network.nodes) - 1, clause.C.unsqueeze(0), clause.d.unsqueeze(0))
+    lower = spec_bounds(network, clause.region, bounds, rows, fixed_lines(bounds, "crown"))
+    if len(clause.d) and bool((lower > 0).any()):
+        return Outcome(Verdict.VERIFIED, domains=1)
+    return Outcome(Verdict.UNKNOWN, reason="incomplete method", domains=1)
