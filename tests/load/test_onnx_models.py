@@ -1,9 +1,7 @@
 """Whole ONNX models: residual blocks, normalisation, shape arithmetic, the VNN-COMP networks, and what is refused."""
 
 import gzip
-import os
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnx
@@ -19,17 +17,6 @@ from verify.operators import Affine, Conv, ReLU
 
 RNG = np.random.default_rng(11)
 node = helper.make_node
-
-
-@pytest.fixture(scope="session")
-def reference_data() -> Path:
-    """The folder of reference data; CI must have it."""
-    folder = Path(os.environ.get("RELUPROOF_REFERENCE_DATA", "../shared/data"))
-    if not folder.is_dir():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"no reference data at {folder}: set RELUPROOF_REFERENCE_DATA")
-        pytest.skip(f"no reference data at {folder}")
-    return folder
 
 
 def floats(*shape):

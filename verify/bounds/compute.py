@@ -205,13 +205,8 @@ def spec_bounds(network: Network, region: Box, bounds: Bounds, rows: Rows, at: M
     parts = zip(rows.coefficient.split(size, 1), rows.constant.split(size, 1), range(0, 10**9, size), strict=False)
     results = []
     for coefficient, constant, first in parts:
-        piece = None if at is None else {r: _row_lines(line, first, size) for r, line in at.items()}
+        piece = None if at is None else {r: line.rows(slice(first, first + size)) for r, line in at.items()}
         results.append(
             backward(network, region, bounds, replace(rows, coefficient=coefficient, constant=constant), piece)
         )
     return torch.cat(results, 1)
-
-
-def _row_lines(line: Lines, first: int, size: int) -> Lines:
-    per_row = line.lower.shape[1] > 1
-    return replace(line, lower=line.lower[:, first : first + size]) if per_row else line

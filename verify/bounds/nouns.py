@@ -10,7 +10,6 @@ from torch import Tensor
 
 from verify.errors import SoundnessError
 from verify.network import Network
-from verify.region import Box
 from verify.verdict import Evidence
 
 
@@ -87,8 +86,3 @@ def count_relus(network: Network, bounds: Bounds) -> dict[str, tuple[int, int, i
         free = int(unstable(pre).sum())
         counts[network.nodes[r].name] = (pre.lower.numel() - inactive - free, inactive, free)
     return counts
-
-
-def region_interval(region: Box) -> Interval:
-    """The input node's interval."""
-    return Interval(region.lower, region.upper)

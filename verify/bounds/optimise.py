@@ -6,6 +6,7 @@ is the float64 backward pass with the slopes that were found.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -14,8 +15,8 @@ from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
 from verify.bounds.compute import Scope, Tightener, neuron_bounds
-from verify.bounds.nouns import Bounds, Interval
-from verify.bounds.relaxation import Lines, chord, crown_slope, lines
+from verify.bounds.nouns import Bounds, Interval, unstable
+from verify.bounds.relaxation import Lines, crown_slope, lines
 from verify.network import Network
 from verify.region import Box
 from verify.verdict import Evidence
@@ -29,6 +30,11 @@ class Ascent:
     rate: float = 0.25
     decay: float = 0.95
     deadline: float | None = None  # time.perf_counter() at which the search stops with what it has
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and time.perf_counter() >= self.deadline
 
 
 @dataclass(frozen=True)
@@ -65,12 +71,10 @@ def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
     rows = replace(rows, coefficient=rows.coefficient.float(), constant=rows.constant.float())
     count, width = search.region.count, rows.coefficient.shape[1]
     relus = [r for r in search.bounds.pre if r <= rows.start]
-    fixed = {r: chord(search.bounds.pre[r]) for r in relus}
-    free = {r: (p.lower < 0) & (p.upper > 0) for r, p in search.bounds.pre.items() if r in fixed}
-    relus = [r for r in relus if bool(free[r].any())]
+    pre = {r: search.bounds.pre[r] for r in relus}
+    relus = [r for r in relus if bool(unstable(pre[r]).any())]
     slopes = {
-        r: crown_slope(search.bounds.pre[r]).unsqueeze(1).expand(count, width, *free[r].shape[1:]).contiguous()
-        for r in relus
+        r: crown_slope(pre[r]).unsqueeze(1).expand(count, width, *pre[r].lower.shape[1:]).contiguous() for r in relus
     }
     first = {r: torch.zeros_like(v) for r, v in slopes.items()}
     second = {r: torch.zeros_like(v) for r, v in slopes.items()}
@@ -79,13 +83,13 @@ def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
     rate = ascent.rate
     for step in range(1, ascent.steps + 1):
         leaves = {r: v.detach().requires_grad_() for r, v in slopes.items()}
-        at = {r: _lines(fixed[r], free[r], leaves.get(r)) for r in fixed}
+        at = {r: lines(interval, leaves.get(r)) for r, interval in pre.items()}
         bound = backward(search.network, search.region, search.bounds, rows, at)
         better = (bound > best_bound).detach()
         best_bound = torch.where(better, bound.detach(), best_bound)
         for r in relus:
             best[r] = torch.where(better.reshape(count, width, *[1] * (best[r].dim() - 2)), slopes[r], best[r])
-        if step == ascent.steps or not relus:
+        if step == ascent.steps or not relus or ascent.late:
             break
         for r, grad in zip(relus, torch.autograd.grad(bound.sum(), [leaves[r] for r in relus]), strict=True):
             first[r].mul_(0.9).add_(grad, alpha=0.1)
@@ -94,11 +98,6 @@ def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
             slopes[r] = (slopes[r] + rate * (first[r] / (1 - 0.9**step)) / scale).clamp_(0, 1)
         rate *= ascent.decay
     return best
-
-
-def _lines(fixed: tuple[Tensor, Tensor], free: Tensor, slope: Tensor | None) -> Lines:
-    s, t = fixed[0].unsqueeze(1), fixed[1].unsqueeze(1)
-    return Lines(s if slope is None else torch.where(free.unsqueeze(1), slope, s), s, t)
 
 
 def optimised_lines(search: Search, bounds: Bounds, rows: Rows, ascent: Ascent) -> dict[int, Lines]:

@@ -35,6 +35,15 @@ class Lines:
         upper = self.upper[index]
         return Lines(upper if self.parallel else self.lower[index], upper, self.intercept[index])
 
+    def rows(self, part: slice) -> Lines:
+        """The lines of the rows ``part``; lines that all rows share stay shared."""
+
+        def cut(t: Tensor) -> Tensor:
+            return t if t.shape[1] == 1 else t[:, part]
+
+        upper = cut(self.upper)
+        return Lines(upper if self.parallel else cut(self.lower), upper, cut(self.intercept))
+
 
 def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     """Slope and intercept of the upper line, (B, *shape): (1, 0) when active, (0, 0) when inactive.

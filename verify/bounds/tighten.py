@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from verify.bounds.backward import backward
 from verify.bounds.compute import Scope, Tightener, chunks, mirrored, neuron_rows
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, chord, crown_slope, lines
-from verify.encode.lp import Encoding, encode, slopes, with_binaries
+from verify.encode.lp import Encoding, Slopes, encode, slopes, with_binaries
 from verify.verdict import Evidence
 
 # HiGHS and CBC call a point feasible that misses a row by 1e-6. A claimed bound is lowered by that much, relative to
@@ -48,6 +49,18 @@ class Budget:
     def options(self) -> SolveOptions:
         """Options of one solve within the time left."""
         return SolveOptions(time_limit=self.left())
+
+
+Objective: TypeAlias = tuple[NDArray[np.float64], float]
+"""Coefficients of an encoding's columns, and the constant."""
+
+
+@dataclass(frozen=True)
+class Solution:
+    """What a solved linear program proposes: slopes of its duals and the network input of its solution, if it has any."""
+
+    slopes: Slopes | None
+    point: NDArray[np.float64] | None
 
 
 def progressive(*stages: Tightener) -> Tightener:
@@ -84,7 +97,7 @@ def by_lp(budget: Budget) -> Tightener:
 
 def _lp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
     encoding = encode(scope.network, scope.region, scope.bounds, node=scope.start)
-    per_row = solved_slopes(encoding, _both(encoding, scope.index.numpy()), budget)
+    per_row = [s.slopes for s in solved(encoding, _both(encoding, scope.index.numpy()), budget)]
     size = len(scope.index)
     low, high = torch.empty(1, size, dtype=torch.float64), torch.empty(1, size, dtype=torch.float64)
     for places in chunks(scope):
@@ -124,26 +137,21 @@ def claimed(result: SolveResult) -> float:
     return result.dual_bound - SOLVER_TOLERANCE * (1.0 + abs(result.dual_bound))
 
 
-def solved_slopes(
-    encoding: Encoding, objectives: Sequence[tuple[NDArray[np.float64], float]], budget: Budget
-) -> list[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None]:
-    """Slopes read off the duals for each objective; None where the solver ran out of time or gave no duals."""
-    found: list[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None] = []
+def solved(encoding: Encoding, objectives: Sequence[Objective], budget: Budget) -> list[Solution]:
+    """Each objective minimised over the encoded program, warm-started; empty solutions once the time is up."""
+    found: list[Solution] = []
     with budget.solver.session(encoding.problem, budget.options()) as session:
         for objective, offset in objectives:
             if budget.spent:
-                found.append(None)
+                found.append(Solution(None, None))
                 continue
             result = session.solve(objective=objective, offset=offset, time_limit=budget.left())
-            found.append(None if result.row_dual is None else slopes(encoding, objective, result.row_dual))
+            read = None if result.row_dual is None else slopes(encoding, objective, result.row_dual)
+            found.append(Solution(read, None if result.x is None else encoding.point(result.x)))
     return found
 
 
-def dual_lines(
-    bounds: Bounds,
-    per_row: Sequence[dict[int, tuple[NDArray[np.int64], NDArray[np.float64]]] | None],
-    start: int,
-) -> dict[int, Lines]:
+def dual_lines(bounds: Bounds, per_row: Sequence[Slopes | None], start: int) -> dict[int, Lines]:
     """The lines (1, S, *shape) that the rows' duals stand for; a row without any gets CROWN's lines.
 
     A neuron's slope serves below when its coefficient is positive and above when it is negative: at a degenerate vertex
@@ -162,7 +170,7 @@ def dual_lines(
     return at
 
 
-def _both(encoding: Encoding, index: NDArray[np.int64]) -> list[tuple[NDArray[np.float64], float]]:
+def _both(encoding: Encoding, index: NDArray[np.int64]) -> list[Objective]:
     """Objectives ``v_j`` for each neuron of the encoded node, then ``-v_j``."""
     rows = encoding.expression.matrix[index].toarray()
     offsets = encoding.expression.constant[index]

@@ -58,7 +58,8 @@ def certify_batch(
     """:func:`certify` for many inputs (N, *shape) and labels (N,), several at a time where the method allows."""
     query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
     table, witnesses = margin_table(query, method, read_options(options))
-    predicted = network(batch_of(network, x)).argmax(1)
+    # A few at a time: the activations of a whole data set may not fit.
+    predicted = torch.cat([network(part).argmax(1) for part in batch_of(network, x).split(256)])
     return results(table, witnesses, torch.as_tensor(labels), predicted)
 
 

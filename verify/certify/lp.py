@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from verify.bounds.backward import Rows, backward
+from verify.bounds.backward import backward
 from verify.bounds.nouns import Bounds
-from verify.bounds.tighten import Budget, dual_lines
+from verify.bounds.tighten import Budget, dual_lines, solved
 from verify.certify.answer import Answer, answer, rows_of
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
-from verify.encode.lp import encode, slopes
+from verify.encode.lp import encode
 from verify.specification import Query
 
 
@@ -35,22 +35,16 @@ def _one(query: Query, bounds: Bounds, budget: Budget) -> tuple[torch.Tensor, li
     """Lower bounds (S,) and the solutions' inputs for one input of the query."""
     rows = rows_of(query)
     encoding = encode(query.network, query.region, bounds)
-    per_row, points = [], []
+    objectives = [
+        encoding.objective(C, float(d))
+        for C, d in zip(rows.coefficient[0].numpy(), rows.constant[0].numpy(), strict=True)
+    ]
+    found = solved(encoding, objectives, budget)
+    lower = backward(
+        query.network, query.region, bounds, rows, dual_lines(bounds, [s.slopes for s in found], rows.start)
+    )
     middle = (query.region.lower[0] + query.region.upper[0]) / 2
-    with budget.solver.session(encoding.problem, budget.options()) as session:
-        for C, d in zip(rows.coefficient[0].numpy(), rows.constant[0].numpy(), strict=True):
-            objective, offset = encoding.objective(C, float(d))
-            result = None
-            if not budget.spent:
-                result = session.solve(objective=objective, offset=offset, time_limit=budget.left())
-            dual = None if result is None else result.row_dual
-            per_row.append(None if dual is None else slopes(encoding, objective, dual))
-            x = None if result is None else result.x
-            points.append(middle if x is None else _as_input(encoding.point(x), middle))
-    at = dual_lines(bounds, per_row, rows.start)
-    lower = backward(query.network, query.region, bounds, Rows(rows.start, rows.coefficient, rows.constant), at)
+    points = [
+        middle if s.point is None else torch.from_numpy(np.nan_to_num(s.point)).reshape(middle.shape) for s in found
+    ]
     return lower[0], points
-
-
-def _as_input(x: np.ndarray, like: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(np.nan_to_num(x)).reshape(like.shape)

@@ -3,8 +3,7 @@
 Recomputed, and all that verifies by default: the margins of alpha-CROWN over pre-activation bounds tightened by
 interval, CROWN, alpha and LP bounds. Trusted, and labelled a solver's claim: (1) the solver's dual bound of the integer
 program; (2) that the program's coefficients, rounded to nearest, and the solver's tolerances change it by no more than
-SOLVER_TOLERANCE; (3) nothing else: the row that cuts the program off
-above an attained margin removes no minimum.
+SOLVER_TOLERANCE. The row that cuts the program off above an attained margin removes no minimum.
 """
 
 from __future__ import annotations

@@ -15,32 +15,15 @@ from verify.specification import Query
 STEPS = 20  # slope search for pre-activation bounds; more gains little (benchmarks/README.md)
 
 
-def _crown(options: Options) -> Tightener:
-    """CROWN on what the dual, which bounds both sides in one pass, leaves unstable; alone when asked for raw."""
-    crown = by_slopes("crown")
-    return progressive(by_slopes("dual"), crown) if options.intersect else crown
-
-
-def _alpha(options: Options) -> Tightener:
-    return progressive(_crown(options), by_ascent(options.ascent(STEPS)))
-
-
-def _lp(options: Options) -> Tightener:
-    return progressive(_alpha(options), by_lp(options.budget()))
-
-
-def _milp(options: Options) -> Tightener:
-    return progressive(_lp(options), by_milp(options.budget()))
-
-
-PRE_ACTIVATION: Mapping[str, Callable[[Options], Tightener | None]] = {
-    "interval": lambda options: None,
+# From cheap to dear. The dual bounds both sides in one pass, so it goes before CROWN.
+STAGES: Mapping[str, Callable[[Options], Tightener]] = {
     "dual": lambda options: by_slopes("dual"),
-    "crown": _crown,
-    "alpha": _alpha,
-    "lp": _lp,
-    "milp": _milp,
+    "crown": lambda options: by_slopes("crown"),
+    "alpha": lambda options: by_ascent(options.ascent(STEPS)),
+    "lp": lambda options: by_lp(options.budget()),
+    "milp": lambda options: by_milp(options.budget()),
 }
+PRE_ACTIVATION = ("interval", *STAGES)
 
 
 def pre_activation_bounds(query: Query, options: Options, default: str) -> Bounds:
@@ -48,5 +31,13 @@ def pre_activation_bounds(query: Query, options: Options, default: str) -> Bound
     name = options.pre_activation or default
     if name not in PRE_ACTIVATION:
         raise UsageError(f"unknown pre-activation bounds {name!r}: choose from {', '.join(PRE_ACTIVATION)}")
-    tighten = PRE_ACTIVATION[name](options)
+    tighten = None if name == "interval" else _tightener(name, options)
     return node_bounds(query.network, query.region, tighten, source=name, intersect=options.intersect)
+
+
+def _tightener(name: str, options: Options) -> Tightener:
+    """The stages up to ``name``, each on what those before it left unstable; without ``intersect``, that one alone."""
+    if not options.intersect:
+        return STAGES[name](options)
+    names = list(STAGES)
+    return progressive(*(STAGES[n](options) for n in names[: names.index(name) + 1]))

@@ -20,7 +20,7 @@ The coefficients are rounded to nearest: a solution of this program proposes, an
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import scipy.sparse as sp
@@ -35,6 +35,8 @@ from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import Box, L1Ball
 
 Array = NDArray[np.float64]
+Slopes: TypeAlias = dict[int, tuple[NDArray[np.int64], Array]]
+"""By ReLU layer: neurons, and a slope for each."""
 
 # Solvers drop entries below 1e-9 without a word, which would make it another program. Such entries never reach them:
 # a ReLU whose interval ends nearer to zero than NEAR is encoded with NEAR, which is sound, and rows that lose entries
@@ -224,7 +226,7 @@ def _kept(active: NDArray[np.int64], y: Expression, later: int) -> NDArray[np.in
     return active if own < fill else active[:0]
 
 
-def slopes(encoding: Encoding, objective: Array, row_dual: Array) -> dict[int, tuple[NDArray[np.int64], Array]]:
+def slopes(encoding: Encoding, objective: Array, row_dual: Array) -> Slopes:
     """For each layer its unstable neurons and the lower slopes that the duals of a solved program stand for.
 
     With ``y_e`` the dual of the equality row, the backward pass has coefficient ``y_e`` on the pre-activation and
