@@ -51,7 +51,7 @@ class Box:
         return len(self.lower)
 
     def minimise(self, a: Tensor) -> Tensor:
-        """A lower bound of ``min a . x`` over the region: (B or 1, S, *shape) -> (B, S).
+        """A lower bound of ``min a . x`` over the region: (B or 1, S, *shape) -> (B, S); one input may serve many rows.
 
         Recomputed: the closed form ``a . mid - |a| . rad`` with its rounding; nothing is trusted.
         """
@@ -155,7 +155,7 @@ class _RoundBall(Box):
         centre = self.centre.flatten(1)
         low = up((centre - self.lower.flatten(1)).clamp(min=0)).unsqueeze(1)
         high = up((self.upper.flatten(1) - centre).clamp(min=0)).unsqueeze(1)
-        a = a.flatten(2).expand(len(centre), -1, -1)
+        a = a.flatten(2).expand(max(len(centre), len(a)), -1, -1)
         p = self._split(a, torch.where(a > 0, low, high))
         q = a - p
         rounding = gamma(2 * a.shape[-1] + 8)
@@ -351,9 +351,11 @@ def centre_and_radius(lower: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _dot(a: Tensor, v: Tensor) -> Tensor:
-    """``a . v`` over the last axis: (B or 1, S, n) and (B, n) -> (B, S)."""
+    """``a . v`` over the last axis: (B or 1, S, n) and (B or 1, n) -> (B, S)."""
     if a.shape[0] == 1:
         return v @ a[0].T
+    if v.shape[0] == 1:
+        return a @ v[0]
     return torch.matmul(a, v.unsqueeze(-1)).squeeze(-1)
 
 

@@ -57,8 +57,10 @@ def test_with_the_intersection_a_method_is_never_looser_than_intervals(kind, see
         tight = METHODS["interval"].certify(q, Options(pre_activation=pre)).bounds
         loose = METHODS["interval"].certify(q, Options()).bounds
         for r in loose.pre:
-            assert bool((tight.pre[r].lower >= loose.pre[r].lower).all())
-            assert bool((tight.pre[r].upper <= loose.pre[r].upper).all())
+            # A tighter layer may round the next one's interval differently: the law is one of exact arithmetic.
+            rounding = 1e-13 * (1.0 + loose.pre[r].magnitude())
+            assert bool((tight.pre[r].lower >= loose.pre[r].lower - rounding).all())
+            assert bool((tight.pre[r].upper <= loose.pre[r].upper + rounding).all())
 
 
 @pytest.mark.parametrize("kind", ["linear", "dead_and_stable"])

@@ -8,7 +8,7 @@ Every method of this project is this pass with other slopes (DESIGN.md section 2
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -23,11 +23,15 @@ from verify.region import Box
 
 @dataclass(frozen=True)
 class Rows:
-    """Linear functionals of node ``start``: ``coefficient`` (B or 1, S, *shape) and ``constant`` (B or 1, S)."""
+    """Linear functionals of node ``start``: ``coefficient`` (B or 1, S, *shape) and ``constant`` (B or 1, S).
+
+    ``also``: coefficients on nodes before ``start``, (B or 1, S, *shape) each; the functional is the sum.
+    """
 
     start: int
     coefficient: Tensor
     constant: Tensor
+    also: Mapping[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -44,6 +48,7 @@ class _Pass:
     pending: dict[int, Tensor]
     constant: Tensor
     mirrored: Tensor | None
+    seen: dict[int, Tensor] | None = None
 
     def add(self, amount: Tensor) -> None:
         """The form gains ``amount``; the mirrored one loses it."""
@@ -69,19 +74,27 @@ class _Pass:
             self.mirrored = down(self.mirrored - loss)
 
 
-def backward(network: Network, region: Box, bounds: Bounds, rows: Rows, lines: Mapping[int, Lines] | None) -> Tensor:
+def backward(
+    network: Network,
+    region: Box,
+    bounds: Bounds,
+    rows: Rows,
+    lines: Mapping[int, Lines] | None,
+    *,
+    seen: dict[int, Tensor] | None = None,
+) -> Tensor:
     """Lower bounds (B, S) of ``rows`` over the region.
 
     ``lines`` gives the slopes of every ReLU on the way; with None the pass stops at the ReLUs and takes their
     intervals (interval bounds with the last layers merged into the rows). Differentiable in the slopes, the weights
-    and the region.
+    and the region. ``bounds`` and ``region`` may hold one input that all rows' B domains share.
 
-    Recomputed: everything, in the dtype of the arguments, with every rounding error of float64 paid for through
+    ``seen``, when given, is filled with the coefficients (B, S, *shape) that the form had on each ReLU's output, and
+    under 0 those on the input. Recomputed: everything, in the dtype of the arguments, with every rounding error of float64 paid for through
     ``bounds.slack`` (float32 arguments serve searches only). Trusted: that ``bounds`` hold over the region.
     """
-    return _run(_Pass(network, bounds, lines, {rows.start: rows.coefficient}, rows.constant, None), region, rows.start)[
-        0
-    ]
+    pending = {rows.start: rows.coefficient, **rows.also}
+    return _run(_Pass(network, bounds, lines, pending, rows.constant, None, seen), region, rows.start)[0]
 
 
 def backward_both(
@@ -91,7 +104,7 @@ def backward_both(
 
     Recomputed and trusted: as :func:`backward`.
     """
-    assert all(line.parallel for line in lines.values())
+    assert all(line.parallel for line in lines.values()) and not rows.also
     state = _Pass(network, bounds, lines, {rows.start: rows.coefficient}, rows.constant, -rows.constant)
     lower, negated = _run(state, region, rows.start)
     assert negated is not None
@@ -105,6 +118,8 @@ def _run(state: _Pass, region: Box, start: int) -> tuple[Tensor, Tensor | None]:
             _STEPS[type(op) if not isinstance(op, Linear) else Linear](state, i, state.pending.pop(i))
     a = state.pending.pop(0, None)
     if a is not None:
+        if state.seen is not None:
+            state.seen[0] = a
         if state.mirrored is not None:
             low, negated = region.minimise_both(a)
             state.mirrored = down(state.mirrored + negated)
@@ -137,6 +152,8 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
     """
     if state.lines is None:
         return _at_interval(state, i, a)
+    if state.seen is not None:
+        state.seen[i] = a
     line = state.lines[i]
     negative = a.clamp(max=0)
     state.constant = down(state.constant + _weigh(negative, line.intercept))
@@ -144,9 +161,10 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
         if state.mirrored is not None:
             state.mirrored = down(state.mirrored + _weigh(negative - a, line.intercept))
         return state.push(state.network.nodes[i].inputs[0], a * line.upper)
-    return state.push(
-        state.network.nodes[i].inputs[0], torch.addcmul(negative * line.upper, a.clamp(min=0), line.lower)
-    )
+    moved = torch.addcmul(negative * line.upper, a.clamp(min=0), line.lower)
+    if line.multiplier is not None:
+        moved = moved + line.multiplier
+    return state.push(state.network.nodes[i].inputs[0], moved)
 
 
 def _at_interval(state: _Pass, i: int, a: Tensor) -> None:
@@ -184,8 +202,10 @@ def _weigh(a: Tensor, intercept: Tensor) -> Tensor:
 
 
 def _dot(a: Tensor, v: Tensor) -> Tensor:
-    """``a . v`` over a node's whole shape: (B or 1, S, *shape) and (B, *shape) -> (B, S)."""
+    """``a . v`` over a node's whole shape: (B or 1, S, *shape) and (B or 1, *shape) -> (B, S)."""
     a, v = a.flatten(2), v.flatten(1)
     if a.shape[0] == 1:
         return v @ a[0].T
+    if v.shape[0] == 1:
+        return a @ v[0]
     return torch.matmul(a, v.unsqueeze(-1)).squeeze(-1)

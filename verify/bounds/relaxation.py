@@ -8,7 +8,7 @@ Any ``s`` in [0, 1] is sound with ``t = max(u (1 - s), -s l)``, since relu is co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,30 +19,35 @@ from verify.floating import TINY, UNIT, gamma, up
 
 @dataclass(frozen=True)
 class Lines:
-    """Lines around each ReLU of a layer: ``lower y <= relu(y) <= upper y + intercept``; (B, S or 1, *shape)."""
+    """Lines around each ReLU of a layer: ``lower y <= relu(y) <= upper y + intercept``; (B, S or 1, *shape).
+
+    ``multiplier`` is what the phases assumed of some neurons add to the coefficient on ``y`` (see :func:`assumed`).
+    """
 
     lower: Tensor
     upper: Tensor
     intercept: Tensor
+    multiplier: Tensor | None = None
 
     @property
     def parallel(self) -> bool:
         """Whether both lines have one slope, so that one pass bounds a row and its negation."""
-        return self.lower is self.upper
+        return self.lower is self.upper and self.multiplier is None
 
     def select(self, index: Tensor) -> Lines:
         """The lines of the inputs ``index``."""
-        upper = self.upper[index]
-        return Lines(upper if self.parallel else self.lower[index], upper, self.intercept[index])
+        return self._each(lambda t: t[index])
 
     def rows(self, part: slice) -> Lines:
         """The lines of the rows ``part``; lines that all rows share stay shared."""
 
-        def cut(t: Tensor) -> Tensor:
-            return t if t.shape[1] == 1 else t[:, part]
+        return self._each(lambda t: t if t.shape[1] == 1 else t[:, part])
 
-        upper = cut(self.upper)
-        return Lines(upper if self.parallel else cut(self.lower), upper, cut(self.intercept))
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Lines:
+        upper = change(self.upper)
+        lower = upper if self.lower is self.upper else change(self.lower)
+        multiplier = None if self.multiplier is None else change(self.multiplier)
+        return Lines(lower, upper, change(self.intercept), multiplier)
 
 
 def chord(pre: Interval) -> tuple[Tensor, Tensor]:
@@ -99,3 +104,14 @@ def lines(pre: Interval, slope: Tensor | None, upper: Tensor | None = None) -> L
         return Lines(lower, s, t)
     chosen = torch.where(free, upper.clamp(0, 1), s)
     return Lines(lower, chosen, intercept(pre, chosen))
+
+
+def assumed(line: Lines, phase: Tensor, beta: Tensor) -> Lines:
+    """The lines of a layer in which ``phase`` (B, *shape) is assumed: +1 for ``y >= 0``, -1 for ``y <= 0``, 0 for nothing.
+
+    ``line`` must be that of pre-activation intervals which the phases were applied to, so an assumed neuron has slope
+    1 or 0. ``beta`` (B, S, *shape) >= 0 are the assumptions' Lagrange multipliers (beta-CROWN, Wang et al. 2021,
+    theorem 3.1): where ``y >= 0``, ``c v >= c v - beta y``. Any beta >= 0 is sound, and so is the coefficient that the
+    subtraction rounds to: it is the exact one of another beta >= 0, rounding being monotone. Negative entries count as 0.
+    """
+    return replace(line, multiplier=beta.clamp(min=0) * -phase.unsqueeze(1).to(beta.dtype))
