@@ -90,7 +90,9 @@ def backward(
     and the region. ``bounds`` and ``region`` may hold one input that all rows' B domains share.
 
     ``seen``, when given, is filled with the coefficients (B, S, *shape) that the form had on each ReLU's output, and
-    under 0 those on the input. Recomputed: everything, in the dtype of the arguments, with every rounding error of float64 paid for through
+    under 0 those on the input.
+
+    Recomputed: everything, in the dtype of the arguments, with every rounding error of float64 paid for through
     ``bounds.slack`` (float32 arguments serve searches only). Trusted: that ``bounds`` hold over the region.
     """
     pending = {rows.start: rows.coefficient, **rows.also}

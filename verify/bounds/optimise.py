@@ -6,35 +6,20 @@ is the float64 backward pass with the slopes that were found.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
+from verify.bounds.climb import Ascent, Parameter, climb
 from verify.bounds.compute import Scope, Tightener, neuron_bounds
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, crown_slope, lines
 from verify.network import Network
 from verify.region import Box
 from verify.verdict import Evidence
-
-
-@dataclass(frozen=True, kw_only=True)
-class Ascent:
-    """How long and how fast slopes are optimised."""
-
-    steps: int = 20
-    rate: float = 0.25
-    decay: float = 0.95
-    deadline: float | None = None  # time.perf_counter() at which the search stops with what it has
-
-    @property
-    def late(self) -> bool:
-        """Whether the time is up."""
-        return self.deadline is not None and time.perf_counter() >= self.deadline
 
 
 @dataclass(frozen=True)
@@ -64,40 +49,23 @@ def _small(bounds: Bounds) -> Bounds:
 
 
 def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
-    """Lower slopes (B, S, *shape) of every ReLU, float32, that raise the bound of each row; start: CROWN's.
+    """Lower slopes (B, S, *shape) of every unstable ReLU, float32, that raise the bound of each row; start: CROWN's.
 
-    Adam on each row's own bound; the best slopes of each row seen on the way are kept, so no row gets worse than CROWN.
+    Each row keeps the best slopes that it met, so no row gets worse than CROWN.
     """
     rows = replace(rows, coefficient=rows.coefficient.float(), constant=rows.constant.float())
     count, width = search.region.count, rows.coefficient.shape[1]
-    relus = [r for r in search.bounds.pre if r <= rows.start]
-    pre = {r: search.bounds.pre[r] for r in relus}
-    relus = [r for r in relus if bool(unstable(pre[r]).any())]
-    slopes = {
-        r: crown_slope(pre[r]).unsqueeze(1).expand(count, width, *pre[r].lower.shape[1:]).contiguous() for r in relus
-    }
-    first = {r: torch.zeros_like(v) for r, v in slopes.items()}
-    second = {r: torch.zeros_like(v) for r, v in slopes.items()}
-    best = {r: v.clone() for r, v in slopes.items()}
-    best_bound = torch.full((count, width), -torch.inf)
-    rate = ascent.rate
-    for step in range(1, ascent.steps + 1):
-        leaves = {r: v.detach().requires_grad_() for r, v in slopes.items()}
-        at = {r: lines(interval, leaves.get(r)) for r, interval in pre.items()}
-        bound = backward(search.network, search.region, search.bounds, rows, at)
-        better = (bound > best_bound).detach()
-        best_bound = torch.where(better, bound.detach(), best_bound)
-        for r in relus:
-            best[r] = torch.where(better.reshape(count, width, *[1] * (best[r].dim() - 2)), slopes[r], best[r])
-        if step == ascent.steps or not relus or ascent.late:
-            break
-        for r, grad in zip(relus, torch.autograd.grad(bound.sum(), [leaves[r] for r in relus]), strict=True):
-            first[r].mul_(0.9).add_(grad, alpha=0.1)
-            second[r].mul_(0.999).addcmul_(grad, grad, value=0.001)
-            scale = (second[r] / (1 - 0.999**step)).sqrt_().add_(1e-12)
-            slopes[r] = (slopes[r] + rate * (first[r] / (1 - 0.9**step)) / scale).clamp_(0, 1)
-        rate *= ascent.decay
-    return best
+    pre = {r: interval for r, interval in search.bounds.pre.items() if r <= rows.start}
+    free = [r for r, interval in pre.items() if bool(unstable(interval).any())]
+
+    def bound(slopes: Sequence[Tensor]) -> Tensor:
+        chosen = dict(zip(free, slopes, strict=True))
+        at = {r: lines(interval, chosen.get(r)) for r, interval in pre.items()}
+        return backward(search.network, search.region, search.bounds, rows, at)
+
+    start = [crown_slope(pre[r]).unsqueeze(1).expand(count, width, *pre[r].lower.shape[1:]) for r in free]
+    best, _ = climb(bound, [Parameter(slope.contiguous()) for slope in start], ascent)
+    return dict(zip(free, best, strict=True))
 
 
 def optimised_lines(search: Search, bounds: Bounds, rows: Rows, ascent: Ascent) -> dict[int, Lines]:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from solvers.registry import get_solver
-from verify.bounds.optimise import Ascent
+from verify.bounds.climb import Ascent
 from verify.bounds.tighten import Budget
 from verify.errors import UsageError
 

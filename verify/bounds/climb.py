@@ -1,0 +1,80 @@
+"""Projected Adam on many bounds at once, each keeping the best parameters that it met on the way.
+
+A search in any dtype, which proves nothing: whatever it returns is clipped to the range in which it is sound, and the
+bound that is reported is computed with it elsewhere.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ascent:
+    """How long and how fast multipliers are optimised."""
+
+    steps: int = 20
+    rate: float = 0.25
+    decay: float = 0.95
+    deadline: float | None = None  # time.perf_counter() at which the search stops with what it has
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return self.deadline is not None and time.perf_counter() >= self.deadline
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Where a parameter starts, (B, S, ...), and the range that it stays in; ``pace`` multiplies the step size."""
+
+    value: Tensor
+    low: float = 0.0
+    high: float = 1.0
+    pace: Tensor | float = 1.0
+
+
+def climb(
+    bound: Callable[[Sequence[Tensor]], Tensor],
+    start: Sequence[Parameter],
+    ascent: Ascent,
+    *,
+    enough: float = torch.inf,
+) -> tuple[list[Tensor], Tensor]:
+    """Parameters that raise ``bound(parameters)`` (B, S), and the bounds that they gave.
+
+    Each entry of the bound depends on its own entries of the parameters, and has steps and a best of its own, so none
+    gets worse than at the start. Stops early where every bound exceeds ``enough``.
+    """
+    values = [p.value for p in start]
+    first, second = [torch.zeros_like(v) for v in values], [torch.zeros_like(v) for v in values]
+    best, highest = list(values), torch.tensor(-torch.inf)
+    rate = ascent.rate
+    for step in range(1, ascent.steps + 1):
+        leaves = [v.detach().requires_grad_() for v in values]
+        last = step == ascent.steps or not leaves or ascent.late
+        with torch.set_grad_enabled(not last):
+            found = bound(leaves)
+        better = found.detach() > highest
+        highest = torch.where(better, found.detach(), highest)
+        best = [torch.where(_over(better, v), v, old) for v, old in zip(values, best, strict=True)]
+        if last or bool((highest > enough).all()):
+            break
+        gradients = torch.autograd.grad(found.sum(), leaves)
+        for k, (gradient, parameter) in enumerate(zip(gradients, start, strict=True)):
+            first[k].mul_(0.9).add_(gradient, alpha=0.1)
+            second[k].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
+            size = (second[k] / (1 - 0.999**step)).sqrt_().add_(1e-12)
+            move = first[k].div(1 - 0.9**step).div_(size).mul_(parameter.pace)
+            values[k] = move.mul_(rate).add_(values[k]).clamp_(parameter.low, parameter.high)
+        rate *= ascent.decay
+    return best, highest
+
+
+def _over(better: Tensor, value: Tensor) -> Tensor:
+    return better.reshape(*better.shape, *[1] * (value.dim() - better.dim()))

@@ -1,0 +1,194 @@
+"""The bound of many domains at once: multipliers searched in float32, the bound recomputed in float64.
+
+For a domain with assumed phases and a clause's rows, weighed by ``mix``, every x of the domain that satisfies the clause
+has ``mix . (C f(x) + d) <= 0``; so a positive lower bound of that sum leaves the domain without any (beta-CROWN, Wang et
+al. 2021, with the clause's rows as one more constraint).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from verify.bounds.backward import Rows, backward
+from verify.bounds.climb import Ascent, Parameter, climb
+from verify.bounds.nouns import Interval, unstable
+from verify.bounds.relaxation import Lines, assumed, lines
+from verify.branch.domains import Domains, intervals
+from verify.branch.problem import Problem
+from verify.floating import gamma, up
+
+
+@dataclass(frozen=True)
+class Bounded:
+    """Domains with their new bounds, and what branching needs to know of the form that gave them.
+
+    ``points`` (N, *input shape): where the bounding form is smallest. ``on_relu``: by ReLU, the coefficients (N, *shape)
+    on its output; ``pre``: the intervals that were used.
+    """
+
+    domains: Domains
+    points: Tensor
+    on_relu: dict[int, Tensor]
+    pre: dict[int, Interval]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Multipliers of a batch of forms: ``alpha`` and ``beta`` by ReLU, (N, S, columns), ``mix`` (N, S, J)."""
+
+    alpha: dict[int, Tensor]
+    beta: dict[int, Tensor]
+    mix: Tensor
+
+
+def bound(problem: Problem, search: Problem, domains: Domains, ascent: Ascent) -> Bounded:
+    """Each domain's bound with multipliers optimised from where they stand.
+
+    Recomputed: the bound, in float64 with its rounding, from the multipliers that the float32 ``search`` copy proposed.
+    Trusted: that the domains' intervals hold of every x that satisfies the clause. An empty domain gets the bound +inf.
+    """
+    found = climbed(search, domains, proposal(search, domains), ascent, enough=0.0)
+    domains = _standing(problem, domains, found)
+    seen: dict[int, Tensor] = {}
+    pre = intervals(problem, domains)
+    lower = form_bound(problem, domains, found, pre=pre, seen=seen)[:, 0]
+    lower = torch.where(domains.empty(), torch.inf, lower)
+    on_relu = {r: a[:, 0] for r, a in seen.items() if r > 0}
+    region = problem.region.select(torch.zeros(len(domains), dtype=torch.long))
+    points = region.minimiser(seen[0][:, 0]) if 0 in seen else region.lower
+    return Bounded(replace(domains, lower=lower), points, on_relu, pre)
+
+
+def estimate(search: Problem, domains: Domains) -> Tensor:
+    """The bounds (N,) with the multipliers as they stand, in float32: an estimate that ranks, and proves nothing."""
+    lower = form_bound(search, domains, proposal(search, domains), pre=intervals(search, domains))[:, 0]
+    return torch.where(domains.empty(), torch.inf, lower)
+
+
+def form_bound(
+    problem: Problem,
+    domains: Domains,
+    found: Proposal,
+    *,
+    pre: dict[int, Interval],
+    also: Mapping[int, Tensor] | None = None,
+    seen: dict[int, Tensor] | None = None,
+) -> Tensor:
+    """Lower bounds (N, S) over each domain of ``also + mix . (C f(x) + d)`` with the multipliers of ``found``.
+
+    Recomputed in the problem's dtype: rigorous for the float64 problem, an estimate for its search copy.
+    """
+    with torch.no_grad():
+        rows = mixed_rows(problem, domains.clause, found.mix, also or {})
+        bounds = replace(problem.bounds, pre=pre)
+        return backward(
+            problem.network, problem.region, bounds, rows, _lines(problem, domains, found, pre), seen=seen
+        )
+
+
+def proposal(search: Problem, domains: Domains) -> Proposal:
+    """The multipliers as the domains have them, one form each."""
+    place = search.columns.place
+    return Proposal(
+        {r: domains.alpha[:, None, at].float() for r, at in place.items()},
+        {r: domains.beta[:, None, at].float() for r, at in place.items() if bool((domains.phase[:, at] != 0).any())},
+        domains.mix[:, None].float(),
+    )
+
+
+def climbed(
+    search: Problem,
+    domains: Domains,
+    start: Proposal,
+    ascent: Ascent,
+    *,
+    also: Mapping[int, Tensor] | None = None,
+    enough: float = torch.inf,
+) -> Proposal:
+    """Multipliers that raise the forms' bounds. ``mix`` moves where there is something to weigh.
+
+    Without ``also`` a form is its clause alone, whose size says nothing: it is measured per unit of ``mix``.
+    """
+    pre = intervals(search, domains)
+    bounds = replace(search.bounds, pre=pre)
+    alone = not also
+    mixes = not alone or start.mix.shape[2] > 1
+    fixed = {r: lines(interval, None) for r, interval in pre.items()}
+    index, place = search.columns.index, search.columns.place
+    free = {r: unstable(pre[r]).flatten(1)[:, index[r]].unsqueeze(1) for r in start.alpha}
+    signs = {r: -domains.phase[:, None, place[r]].float() for r in start.beta}
+
+    def form(parameters: Sequence[Tensor]) -> Tensor:
+        alphas = dict(zip(start.alpha, parameters, strict=False))
+        betas = dict(zip(start.beta, parameters[len(start.alpha) :], strict=False))
+        mix = parameters[-1] if mixes else start.mix
+        at = dict(fixed)
+        for r, alpha in alphas.items():
+            line = fixed[r]
+            flat = line.lower.flatten(2)
+            slope = torch.where(free[r], alpha, flat[:, :, index[r]])
+            whole = flat.expand(-1, alpha.shape[1], -1).index_copy(2, index[r], slope)
+            at[r] = Lines(whole.unflatten(2, line.lower.shape[2:]), line.upper, line.intercept)
+        for r, beta in betas.items():
+            shape = pre[r].lower.shape[1:]
+            empty = beta.new_zeros(*beta.shape[:2], pre[r].lower[0].numel())
+            at[r] = replace(at[r], multiplier=empty.index_copy(2, index[r], beta * signs[r]).unflatten(2, shape))
+        rows = mixed_rows(search, domains.clause, mix, also or {})
+        found = backward(search.network, search.region, bounds, rows, at)
+        return found / mix.sum(2).clamp(min=1e-6) if alone and mixes else found
+
+    parameters = [Parameter(alpha) for alpha in start.alpha.values()]
+    parameters += [Parameter(beta, 0.0, torch.inf) for beta in start.beta.values()]
+    parameters += [Parameter(start.mix, 0.0, torch.inf)] if mixes else []
+    best, _ = climb(form, parameters, ascent, enough=enough)
+    alphas, betas = best[: len(start.alpha)], best[len(start.alpha) : len(start.alpha) + len(start.beta)]
+    return Proposal(
+        dict(zip(start.alpha, alphas, strict=True)),
+        dict(zip(start.beta, betas, strict=True)),
+        best[-1] if mixes else start.mix,
+    )
+
+
+def mixed_rows(problem: Problem, clause: Tensor, mix: Tensor, also: Mapping[int, Tensor]) -> Rows:
+    """Each clause's rows summed with weights ``mix`` (N, S, J), less the rounding of that sum, and ``also``."""
+    C, d = problem.C[clause], problem.d[clause]
+    mix = mix.clamp(min=0).to(C.dtype) * problem.rows[clause].unsqueeze(1)
+    last = len(problem.network.nodes) - 1
+    coefficient, constant = mix @ C, (mix @ d.unsqueeze(2)).squeeze(2)
+    if C.dtype == torch.float32:
+        return Rows(last, coefficient, constant, also)
+    outputs = problem.bounds.values[last].magnitude()[0]
+    size = (mix @ C.abs()) @ outputs + (mix @ d.abs().unsqueeze(2)).squeeze(2)
+    lost = up(size * (gamma(mix.shape[2] + C.shape[2] + 2) * 2.0))
+    return Rows(last, coefficient, constant - lost, also)
+
+
+def _lines(problem: Problem, domains: Domains, found: Proposal, pre: dict[int, Interval]) -> dict[int, Lines]:
+    at, columns = {}, problem.columns
+    for r, interval in pre.items():
+        kind, shape = interval.lower.dtype, interval.lower.shape[1:]
+        if r not in found.alpha:
+            at[r] = lines(interval, None)
+            continue
+        alpha = found.alpha[r].to(kind)
+        empty = alpha.new_zeros(*alpha.shape[:2], interval.lower[0].numel())
+        at[r] = lines(interval, empty.index_copy(2, columns.index[r], alpha).unflatten(2, shape))
+        if r in found.beta:
+            beta = empty.index_copy(2, columns.index[r], found.beta[r].to(kind)).unflatten(2, shape)
+            phase = empty[:, :1].index_copy(2, columns.index[r], domains.phase[:, None, columns.place[r]].to(kind))
+            at[r] = assumed(at[r], phase[:, 0].unflatten(1, shape), beta)
+    return at
+
+
+def _standing(problem: Problem, domains: Domains, found: Proposal) -> Domains:
+    """The domains with the multipliers of their own form."""
+    alpha, beta = domains.alpha.clone(), domains.beta.clone()
+    for packed, parts in ((alpha, found.alpha), (beta, found.beta)):
+        for r, part in parts.items():
+            packed[:, problem.columns.place[r]] = part[:, 0].to(packed.dtype)
+    beta = torch.where(domains.phase != 0, beta, torch.zeros_like(beta))
+    return replace(domains, alpha=alpha, beta=beta, mix=found.mix[:, 0].to(domains.mix.dtype))

@@ -1,0 +1,94 @@
+"""Domains of the search: what is assumed and known of each, and where the multipliers of its bound stand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from verify.bounds.nouns import Interval
+from verify.branch.problem import Problem
+
+
+@dataclass(frozen=True)
+class Domains:
+    """N parts of a problem; tensors with N first, and R the problem's columns.
+
+    ``clause``: which clause each is about. ``phase`` (N, R) int8: +1 active, -1 inactive is assumed, 0 nothing. ``low``,
+    ``high`` (N, R) float64: pre-activation bounds of every x of the domain that satisfies the clause. ``alpha`` (N, R):
+    lower slopes; ``beta`` (N, R): multipliers of the phases; ``mix`` (N, J) >= 0: how the clause's rows are weighed;
+    ``lower`` (N,): the recomputed bound of the mixed row, so the domain holds no counterexample when it is positive.
+    ``choices`` (N, k): the columns that are most worth splitting, best first; -1 where there are fewer.
+    """
+
+    clause: Tensor
+    phase: Tensor
+    low: Tensor
+    high: Tensor
+    alpha: Tensor
+    beta: Tensor
+    mix: Tensor
+    lower: Tensor
+    choices: Tensor
+
+    def __len__(self) -> int:
+        return len(self.clause)
+
+    def select(self, index: Tensor) -> Domains:
+        """The domains at ``index``: positions or a mask."""
+        return self._each(lambda t: t[index])
+
+    def bytes_each(self) -> int:
+        """Memory of one domain."""
+        tensors = [getattr(self, f.name) for f in fields(self)]
+        return sum(t[:1].numel() * t.element_size() for t in tensors)
+
+    def empty(self) -> Tensor:
+        """Which domains (N,) hold no x that satisfies the clause, by their intervals alone."""
+        return (self.low > self.high).any(1)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Domains:
+        return Domains(**{f.name: change(getattr(self, f.name)) for f in fields(self)})
+
+
+def joined(parts: Sequence[Domains]) -> Domains:
+    """All the domains of ``parts``."""
+    return Domains(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Domains)})
+
+
+def split(domains: Domains, column: Tensor) -> Domains:
+    """Both halves of each domain at its ``column`` (N,): first all the active ones, then all the inactive ones."""
+    everyone = torch.arange(len(domains))
+    halves = []
+    for sign in (1, -1):
+        phase, low, high = domains.phase.clone(), domains.low.clone(), domains.high.clone()
+        phase[everyone, column] = sign
+        end = low if sign > 0 else high
+        end[everyone, column] = end[everyone, column].clamp(min=0) if sign > 0 else end[everyone, column].clamp(max=0)
+        halves.append(replace(domains, phase=phase, low=low, high=high))
+    return joined(halves)
+
+
+def intervals(problem: Problem, domains: Domains) -> dict[int, Interval]:
+    """Pre-activation intervals (N, *shape) of the domains: the problem's, and their own in the columns.
+
+    Where a domain is empty, its crossed intervals are made points so that nothing breaks; its bounds mean nothing.
+    """
+    pre = {}
+    for r, root in problem.bounds.pre.items():
+        lower, upper = root.lower[domains.clause], root.upper[domains.clause]
+        if r in problem.columns.index:
+            at = problem.columns.place[r]
+            low = domains.low[:, at].to(lower.dtype)
+            high = torch.maximum(low, domains.high[:, at].to(lower.dtype))
+            lower, upper = (_put(t, problem.columns.index[r], v) for t, v in ((lower, low), (upper, high)))
+        pre[r] = Interval(lower, upper)
+    return pre
+
+
+def _put(layer: Tensor, index: Tensor, values: Tensor) -> Tensor:
+    flat = layer.flatten(1).clone()
+    flat[:, index] = values
+    return flat.reshape(layer.shape)
