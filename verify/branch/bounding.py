@@ -85,9 +85,7 @@ def form_bound(
     with torch.no_grad():
         rows = mixed_rows(problem, domains.clause, found.mix, also or {})
         bounds = replace(problem.bounds, pre=pre)
-        return backward(
-            problem.network, problem.region, bounds, rows, _lines(problem, domains, found, pre), seen=seen
-        )
+        return backward(problem.network, problem.region, bounds, rows, _lines(problem, domains, found, pre), seen=seen)
 
 
 def proposal(search: Problem, domains: Domains) -> Proposal:

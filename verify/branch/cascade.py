@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from verify.bounds.climb import Ascent
-from verify.bounds.compute import Scope, Tightener, by_slopes, fixed_lines, node_bounds, spec_bounds
+from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
 from verify.bounds.tighten import progressive
@@ -21,11 +21,12 @@ from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
 from verify.branch.rules import ranked
 from verify.branch.tighten import tightened
 from verify.network import Network
-from verify.property import Clause
+from verify.property import Clause, PropertyCounterexample
 from verify.verdict import Verdict
 
 GAIN = 0.03  # a round of tightening that closes less of the worst gap than this is the last one
 ROUNDS = 40
+QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
 
 
 def decide_region(
@@ -45,32 +46,48 @@ def decide_region(
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
         if limits.left() <= 0:
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=len(clauses))
-    domains = first_domains(problem)
-    domains = domains.select(clauses_open)
-    search, count = problem.to_search(), len(clauses)
-    late = limits.deadline
-    gap = None
-    for rounds in range(ROUNDS):
-        found = bound(problem, search, domains, Ascent(steps=40, rate=0.25 if gap is None else 0.1, deadline=late))
-        count += len(domains)
-        open_ = found.domains.lower <= 0
-        witness = confirm(found.points[open_], domains.clause[open_])
-        if witness is not None:
-            return Outcome(Verdict.FALSIFIED, witness, domains=count)
-        ready = ranked(problem, found, effort.choices)
-        domains = ready.select(open_)
-        if not len(domains):
-            return Outcome(Verdict.VERIFIED, domains=count)
-        if limits.left() <= 0:
-            return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count)
-        now = float(domains.lower.sum())
-        if gap is not None and now < gap * (1.0 - GAIN):
+    domains = first_domains(problem).select(clauses_open)
+    quick = replace(effort, work=QUICK * len(domains), share=0.0)
+    return _branched(problem, domains, limits, confirm, (quick, effort))
+
+
+def _branched(
+    problem: Problem, domains: Domains, limits: Limits, confirm: Confirm, efforts: tuple[Effort, Effort]
+) -> Outcome:
+    """A quick search, which decides most clauses that are nearly decided; then intervals tightened, then the long one."""
+    search, quick, bounded = problem.to_search(), efforts[0], len(domains)
+    ascent = Ascent(steps=40, rate=0.25, deadline=limits.deadline)
+    domains, witness = _rooted(problem, search, domains, ascent, confirm)
+    if witness is None and len(domains):
+        first = by_relu_splits(problem, domains, limits, confirm, quick)
+        bounded, witness = bounded + first.bounded, first.counterexample
+        domains = domains.select(torch.isin(domains.clause, first.open.clause))
+    for _ in range(ROUNDS):
+        if witness is not None or not len(domains) or limits.left() <= 0:
             break
-        gap = now
-        order = list(problem.columns.index)[::-1]
-        domains = tightened(problem, search, domains, Ascent(steps=20, deadline=late), order=order)
-    outcome = by_relu_splits(problem, domains, limits, confirm, effort)
-    return replace(outcome, domains=outcome.domains + count)
+        before = domains
+        domains = tightened(problem, search, domains, Ascent(steps=20, deadline=limits.deadline))
+        domains, witness = _rooted(problem, search, domains, replace(ascent, rate=0.1), confirm)
+        bounded += len(before)
+        if len(domains) == len(before) and bool((domains.lower < (1.0 - GAIN) * before.lower).all()):
+            break
+    reason = "timeout" if len(domains) else ""
+    if witness is None and len(domains) and limits.left() > 0:
+        rest = by_relu_splits(problem, domains, limits, confirm, efforts[1])
+        bounded, witness, reason = bounded + rest.bounded, rest.counterexample, rest.reason
+    if witness is not None:
+        return Outcome(Verdict.FALSIFIED, witness, domains=bounded)
+    return Outcome(Verdict.UNKNOWN if reason else Verdict.VERIFIED, reason=reason, domains=bounded)
+
+
+def _rooted(
+    problem: Problem, search: Problem, domains: Domains, ascent: Ascent, confirm: Confirm
+) -> tuple[Domains, PropertyCounterexample | None]:
+    """The domains that stay open with longer optimised bounds, and a counterexample that the bounding forms point at."""
+    found = bound(problem, search, domains, ascent)
+    left = ranked(problem, found, Effort().choices)
+    open_ = left.lower <= 0
+    return left.select(open_), confirm(found.points[open_], left.clause[open_])
 
 
 def _ladder(network: Network, clauses: Sequence[Clause], limits: Limits):  # type: ignore[no-untyped-def]

@@ -20,7 +20,8 @@ class Domains:
     ``high`` (N, R) float64: pre-activation bounds of every x of the domain that satisfies the clause. ``alpha`` (N, R):
     lower slopes; ``beta`` (N, R): multipliers of the phases; ``mix`` (N, J) >= 0: how the clause's rows are weighed;
     ``lower`` (N,): the recomputed bound of the mixed row, so the domain holds no counterexample when it is positive.
-    ``choices`` (N, k): the columns that are most worth splitting, best first; -1 where there are fewer.
+    ``choices`` (N, k): the columns that are most worth splitting, best first; -1 where there are fewer. ``stale`` (N,): how
+    many splits ago the intervals were last tightened.
     """
 
     clause: Tensor
@@ -32,12 +33,13 @@ class Domains:
     mix: Tensor
     lower: Tensor
     choices: Tensor
+    stale: Tensor
 
     def __len__(self) -> int:
         return len(self.clause)
 
-    def select(self, index: Tensor) -> Domains:
-        """The domains at ``index``: positions or a mask."""
+    def select(self, index: Tensor | slice) -> Domains:
+        """The domains at ``index``: positions, a mask or a slice."""
         return self._each(lambda t: t[index])
 
     def bytes_each(self) -> int:
@@ -67,7 +69,7 @@ def split(domains: Domains, column: Tensor) -> Domains:
         phase[everyone, column] = sign
         end = low if sign > 0 else high
         end[everyone, column] = end[everyone, column].clamp(min=0) if sign > 0 else end[everyone, column].clamp(max=0)
-        halves.append(replace(domains, phase=phase, low=low, high=high))
+        halves.append(replace(domains, phase=phase, low=low, high=high, stale=domains.stale + 1))
     return joined(halves)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,105 +12,151 @@ from torch import Tensor
 from verify.bounds.climb import Ascent
 from verify.branch.bounding import bound
 from verify.branch.domains import Domains, joined, split
-from verify.branch.outcome import Limits, Outcome
+from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
-from verify.branch.tighten import tightened
+from verify.branch.tighten import tightened, unstable_columns
 from verify.property import PropertyCounterexample
-from verify.verdict import Verdict
 
 Confirm = Callable[[Tensor, Tensor], PropertyCounterexample | None]
 """Points (N, *shape) and the clause (N,) that each may satisfy -> a counterexample, if one is."""
 
+STALE = 3  # a domain is worth tightening again after so many splits
+
 
 @dataclass(frozen=True, kw_only=True)
 class Effort:
-    """How the search spends its time; the defaults suit everybody."""
+    """How the search spends its time; the defaults suit everybody.
+
+    Work is counted in steps of one row (a form) through the network, so that what is done does not depend on the clock.
+    """
 
     steps: int = 20
     rate: float = 0.1
     choices: int = 4  # columns tried before a split
     batch_bytes: int = 128 * 2**20  # what the coefficients of one batch may take
     most: int = 512  # domains in one batch
-    tighten_every: int = 4  # splits between two tightenings of all intervals
     tighten_steps: int = 10
+    share: float = 1.0  # work on tightening intervals, in units of the work on splitting
+    work: float = math.inf  # after which the search hands back what is open
+
+
+@dataclass(frozen=True)
+class Branched:
+    """What a search leaves: the domains still open (none: every clause was decided), and a counterexample if one was met.
+
+    ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
+    no bound decided).
+    """
+
+    open: Domains
+    counterexample: PropertyCounterexample | None
+    reason: str
+    bounded: int
 
 
 @dataclass
 class _Search:
-    """One run: the pool of open domains and what has happened. Local to one call."""
+    """One run: what has happened so far. Local to one call."""
 
     problem: Problem
     copy: Problem
     limits: Limits
     confirm: Confirm
     effort: Effort
-    done: int = 0
-    stuck: bool = False
+    leaves: list[Domains]
+    bounded: int = 0
+    splitting: float = 0.0
+    tightening: float = 0.0
+    witness: PropertyCounterexample | None = None
 
-    @property
-    def ascent(self) -> Ascent:
-        return Ascent(steps=self.effort.steps, rate=self.effort.rate, decay=0.97, deadline=self.limits.deadline)
 
+def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Confirm, effort: Effort) -> Branched:
+    """Decide the domains ``start``: split, bound, drop what is empty of counterexamples, until nothing or a point is left.
 
-def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Confirm, effort: Effort) -> Outcome:
-    """Decide every clause of the problem from the domains ``start``, which together hold all of its counterexamples.
-
-    VERIFIED: every domain was left without any, by recomputed bounds. FALSIFIED: a point was confirmed. UNKNOWN:
-    ``timeout``, ``memory``, or ``leaf`` (a domain without unstable neurons that no bound decided).
+    Recomputed: every bound by which a domain is dropped. Best first: the domains with the lowest bounds are split next.
+    Every so often the intervals of the worst domains are tightened instead.
     """
-    search = _Search(problem, problem.to_search(), limits, confirm, effort)
+    search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool = start.select(start.lower <= 0)
-    while len(pool):
-        if limits.left() <= 0:
-            return Outcome(Verdict.UNKNOWN, reason="timeout", domains=search.done)
-        if len(pool) * pool.bytes_each() > limits.memory_bytes:
-            return Outcome(Verdict.UNKNOWN, reason="memory", domains=search.done)
+    pool, reason = start.select(start.lower <= 0), ""
+    while len(pool) and search.witness is None and not reason:
         order = pool.lower.argsort()
-        now, pool = pool.select(order[:size]), pool.select(order[size:])
-        left, witness = _branched(search, now)
-        if witness is not None:
-            return Outcome(Verdict.FALSIFIED, witness, domains=search.done)
-        pool = joined([pool, left])
-    if search.stuck:
-        return Outcome(Verdict.UNKNOWN, reason="leaf", domains=search.done)
-    return Outcome(Verdict.VERIFIED, domains=search.done)
+        pool = pool.select(order)
+        due = _due(search, pool)
+        if len(due):
+            keep = torch.ones(len(pool), dtype=torch.bool)
+            keep[due] = False
+            pool = joined([pool.select(keep), _tightened(search, pool.select(due))])
+        else:
+            pool = joined([pool.select(slice(size, None)), _halved(search, pool.select(slice(0, size)))])
+        reason = _stopped(search, pool)
+    open_ = joined([pool, *search.leaves])
+    if len(open_) and not reason:
+        reason = "leaf"
+    return Branched(open_, search.witness, reason, search.bounded)
 
 
-def _branched(search: _Search, domains: Domains) -> tuple[Domains, PropertyCounterexample | None]:
-    """What is left open of the halves of ``domains``, or a counterexample."""
-    problem, effort = search.problem, search.effort
+def _stopped(search: _Search, pool: Domains) -> str:
+    if search.limits.left() <= 0:
+        return "timeout"
+    if len(pool) and len(pool) * pool.bytes_each() > search.limits.memory_bytes:
+        return "memory"
+    return "work" if search.splitting + search.tightening > search.effort.work else ""
+
+
+def _due(search: _Search, pool: Domains) -> Tensor:
+    """Positions of the domains whose intervals are to be tightened now: the worst stale ones that the share allows."""
+    credit = search.effort.share * search.splitting - search.tightening
+    stale = (pool.stale >= STALE).nonzero().squeeze(1)
+    if credit <= 0 or not len(stale):
+        return stale[:0]
+    cost = (2.0 * search.effort.tighten_steps * unstable_columns(pool.select(stale))).cumsum(0)
+    return stale[: max(1, int((cost <= credit).sum()))]
+
+
+def _halved(search: _Search, domains: Domains) -> Domains:
+    """What stays open of the halves of ``domains``."""
     halves = split(domains, tried(search.copy, domains))
-    left, witness = _bounded(search, halves)
-    depth = (left.phase != 0).sum(1)
-    again = depth % effort.tighten_every == 0
-    if witness is None and bool(again.any()):
-        ascent = Ascent(steps=effort.tighten_steps, deadline=search.limits.deadline)
-        order = list(problem.columns.index)[::-1]
-        tighter = tightened(problem, search.copy, left.select(again), ascent, order=order)
-        tighter, witness = _bounded(search, tighter)
-        left = joined([left.select(~again), tighter])
-    return left, witness
+    search.splitting += len(halves) * (search.effort.steps + search.effort.choices)
+    return _bounded(search, halves)
 
 
-def _bounded(search: _Search, domains: Domains) -> tuple[Domains, PropertyCounterexample | None]:
-    """Those of ``domains`` that stay open with their new bounds, and a counterexample if their forms point at one."""
-    search.done += len(domains)
-    found = bound(search.problem, search.copy, domains, search.ascent)
+def _tightened(search: _Search, domains: Domains) -> Domains:
+    """The domains with tighter intervals, those that stay open; worth another round where it gained much."""
+    steps, before = search.effort.tighten_steps, domains.lower
+    search.tightening += float(2.0 * steps * unstable_columns(domains).sum())
+    ascent = Ascent(steps=steps, deadline=search.limits.deadline)
+    tighter = tightened(search.problem, search.copy, domains, ascent)
+    return _bounded(search, replace(tighter, stale=torch.zeros_like(tighter.stale)), before)
+
+
+def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) -> Domains:
+    """Those of ``domains`` that stay open with their new bounds. Notes leaves and counterexamples in ``search``."""
+    effort = search.effort
+    search.bounded += len(domains)
+    ascent = Ascent(steps=effort.steps, rate=effort.rate, decay=0.97, deadline=search.limits.deadline)
+    found = bound(search.problem, search.copy, domains, ascent)
     open_ = found.domains.lower <= 0
-    witness = search.confirm(found.points[open_], domains.clause[open_])
-    left = ranked(search.problem, found, search.effort.choices).select(open_)
+    search.witness = search.confirm(found.points[open_], domains.clause[open_])
+    left = ranked(search.problem, found, effort.choices)
+    if before is not None:
+        gained = left.lower > 0.9 * before
+        left = replace(left, stale=torch.where(gained, STALE, left.stale))
+    left = left.select(open_)
     leaf = left.choices[:, 0] < 0
-    search.stuck |= bool(leaf.any())
-    return left.select(~leaf), witness
+    if bool(leaf.any()):
+        search.leaves.append(left.select(leaf))
+    return left.select(~leaf)
 
 
 def first_domains(problem: Problem) -> Domains:
     """One domain for each clause, which assumes nothing, with CROWN's slopes and all rows weighed alike."""
     count, columns = problem.count, problem.columns
-    low, high = (columns.pack({r: getattr(p, end) for r, p in problem.bounds.pre.items()}) for end in ("lower", "upper"))
+    low, high = (
+        columns.pack({r: getattr(p, end) for r, p in problem.bounds.pre.items()}) for end in ("lower", "upper")
+    )
     return Domains(
         clause=torch.arange(count),
         phase=torch.zeros(count, columns.count, dtype=torch.int8),
@@ -121,4 +167,5 @@ def first_domains(problem: Problem) -> Domains:
         mix=problem.rows.float() / problem.rows.sum(1, keepdim=True),
         lower=torch.full((count,), -torch.inf, dtype=torch.float64),
         choices=torch.full((count, 1), -1),
+        stale=torch.full((count,), STALE),
     )

@@ -20,8 +20,9 @@ def ranked(problem: Problem, bounded: Bounded, count: int) -> Domains:
     output times the height of the triangle, ``|a| u (-l) / (u - l)`` (after Bunel et al. 2020, section 5.1).
     """
     scores = [_score(bounded.pre[r], bounded.on_relu.get(r), problem.columns.index[r]) for r in problem.columns.index]
-    total = torch.cat(scores, 1)
-    best, choice = total.topk(min(count, total.shape[1]), dim=1)
+    total = torch.cat(scores, 1) if scores else torch.zeros(len(bounded.domains), 0)
+    total = torch.nn.functional.pad(total, (0, max(0, count - total.shape[1])))
+    best, choice = total.topk(count, dim=1)
     return replace(bounded.domains, choices=torch.where(best > 0, choice, -1))
 
 

@@ -20,14 +20,16 @@ from verify.branch.problem import Problem
 MEMORY_BYTES = 512 * 2**20
 
 
-def tightened(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, *, order: list[int]) -> Domains:
-    """The domains with tighter ``low`` and ``high``, ReLU by ReLU in the given order; never looser.
+def tightened(problem: Problem, search: Problem, domains: Domains, ascent: Ascent) -> Domains:
+    """The domains with tighter ``low`` and ``high``, from the last ReLU to the first; never looser.
+
+    From the last, since the clause constrains that one most, and each that gets tighter helps those before it.
 
     Recomputed: every bound, in float64 with its rounding, from multipliers that the float32 search proposed. Trusted: the
     domains' intervals so far, as :func:`verify.branch.bounding.bound` does.
     """
-    for r in order:
-        if r in problem.columns.index and not ascent.late:
+    for r in reversed(problem.columns.index):
+        if not ascent.late:
             domains = _layer(problem, search, domains, ascent, r)
     return domains
 
@@ -76,6 +78,6 @@ def _both(
     return below, negated
 
 
-def still_open(domains: Domains) -> Tensor:
+def unstable_columns(domains: Domains) -> Tensor:
     """How many columns of each domain (N,) are unstable."""
     return ((domains.low < 0) & (domains.high > 0)).sum(1)
