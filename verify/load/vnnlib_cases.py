@@ -8,11 +8,12 @@ from itertools import chain
 from typing import TypeAlias
 
 from verify.errors import UnsupportedProperty
-from verify.load.vnnlib_formula import Atom, Document, Formula, Or
+from verify.load.vnnlib_formula import And, Atom, Document, Formula, Or
 
 Case: TypeAlias = tuple[Atom, ...]
 
-MOST_CASES, MOST_ATOMS = 1_000_000, 20_000_000  # the largest competition files have about 100,000 cases
+MOST_CASES = 1_000_000  # the largest competition files have about 100,000
+MOST_WRITTEN = 20_000_000  # atoms written down on the way, which bounds time and memory
 
 
 @dataclass(frozen=True)
@@ -27,65 +28,87 @@ class Cases:
 
 
 def cases(document: Document) -> Cases:
-    """The cases of a file. Raises UnsupportedProperty when there are more than MOST_CASES of them."""
+    """The cases of a file. Raises UnsupportedProperty when they are too many: MOST_CASES, MOST_WRITTEN."""
+    writer = _Writer(document)
     common: list[Atom] = []
     choices: list[list[Case]] = []
-    for assertion in document.assertions:
-        alternatives = _alternatives(assertion, document)
-        if len(alternatives) == 1:
-            common.extend(alternatives[0])
+    for part in _flat(And(document.assertions)):
+        if isinstance(part, Atom):
+            common.append(part)
         else:
-            choices.append(alternatives)
-    return Cases(tuple(common), tuple(_product((), choices, document)))
+            alternatives = writer.alternatives(part)
+            if len(alternatives) == 1:
+                common.extend(alternatives[0])
+            else:
+                choices.append(alternatives)
+    return Cases(tuple(common), tuple(writer.product((), choices)))
 
 
-def _alternatives(root: Formula, document: Document) -> list[Case]:
-    """The disjunctive normal form of one formula, children before their parents, without recursion."""
-    order: list[Formula] = []
-    stack: list[Formula] = [root]
+def _flat(formula: And | Or) -> list[Formula]:
+    """The parts of nested conjunctions (disjunctions) as those of one, in order."""
+    parts: list[Formula] = []
+    stack: list[Formula] = [formula]
     while stack:
-        formula = stack.pop()
-        order.append(formula)
-        if not isinstance(formula, Atom):
-            stack.extend(formula.parts)
-    found: dict[int, list[Case]] = {}
-    for formula in reversed(order):
-        if isinstance(formula, Atom):
-            found[id(formula)] = [(formula,)]
-            continue
-        parts = [found[id(part)] for part in formula.parts]
-        if isinstance(formula, Or):
-            found[id(formula)] = list(chain.from_iterable(parts))
+        one = stack.pop()
+        if type(one) is type(formula) and not isinstance(one, Atom):
+            stack.extend(reversed(one.parts))
         else:
-            always = tuple(chain.from_iterable(p[0] for p in parts if len(p) == 1))
-            found[id(formula)] = _product(always, [p for p in parts if len(p) != 1], document)
-    return found[id(root)]
+            parts.append(one)
+    return parts
 
 
-def _product(always: Case, choices: Sequence[list[Case]], document: Document) -> list[Case]:
-    """Every way to choose one case of each, ``always`` in front. Counted before it is built."""
-    count, atoms = 1, len(always)
-    for choice in choices:
-        count, atoms = count * len(choice), atoms * len(choice) + count * sum(map(len, choice))
-    if count > MOST_CASES or atoms > MOST_ATOMS:
-        first = next(_atoms(choices), None)
-        line, text = document.place(first.at) if first else (1, "")
+class _Writer:
+    """Writes normal forms and counts what it writes, since they can be exponentially longer than the file."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        self.written = 0
+
+    def alternatives(self, root: Formula) -> list[Case]:
+        """The disjunctive normal form of a formula: children before their parents, without recursion."""
+        order: list[tuple[Formula, int]] = []  # with how many parts; parents before children, last part first
+        stack: list[Formula] = [root]
+        while stack:
+            formula = stack.pop()
+            parts = [] if isinstance(formula, Atom) else _flat(formula)
+            order.append((formula, len(parts)))
+            stack.extend(parts)
+        results: list[list[Case]] = []
+        for formula, count in reversed(order):
+            if isinstance(formula, Atom):
+                results.append([(formula,)])
+                continue
+            found = results[len(results) - count :]
+            del results[len(results) - count :]
+            if isinstance(formula, Or):
+                self.spend(formula, sum(map(len, found)), 0)
+                results.append(list(chain.from_iterable(found)))
+            else:
+                always = tuple(chain.from_iterable(part[0] for part in found if len(part) == 1))
+                results.append(self.product(always, [part for part in found if len(part) != 1]))
+        return results[0]
+
+    def product(self, always: Case, choices: Sequence[list[Case]]) -> list[Case]:
+        """Every way to choose one case of each choice, with ``always`` in front; counted before it is built."""
+        result = [always]
+        for choice in choices:
+            count = len(result) * len(choice)
+            atoms = len(result) * sum(map(len, choice)) + len(choice) * sum(map(len, result))
+            self.spend(choice[0][0] if choice and choice[0] else None, count, atoms)
+            result = [a + b for a in result for b in choice]
+        return result
+
+    def spend(self, where: Formula | None, count: int, atoms: int) -> None:
+        self.written += atoms + count
+        if count <= MOST_CASES and self.written <= MOST_WRITTEN:
+            return
+        while where is not None and not isinstance(where, Atom):
+            where = where.parts[0]
+        line, text = (1, "the file") if where is None else self.document.place(where.at)
         raise UnsupportedProperty(
-            document.source,
+            self.document.source,
             line,
             text,
-            f"begins a conjunction of disjunctions that has {_shown(count)} cases",
-            f"at most {MOST_CASES:,} are read; split the file into several",
+            "is in disjunctions whose combinations are too many to write down",
+            f"up to {MOST_CASES:,} cases of {MOST_WRITTEN:,} comparisons in all are read; split the file into several",
         )
-    result = [always]
-    for choice in choices:
-        result = [a + b for a in result for b in choice]
-    return result
-
-
-def _atoms(choices: Sequence[list[Case]]) -> chain[Atom]:
-    return chain.from_iterable(chain.from_iterable(choices))
-
-
-def _shown(count: int) -> str:
-    return f"{count:,}" if count < 10**12 else f"about 2^{count.bit_length() - 1}"
