@@ -13,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from verify.errors import LoadError, UnsupportedProperty
-from verify.floating import float_above, float_below
+from verify.floating import float_ends
 from verify.load.vnnlib_formula import Atom, Document
 from verify.region import Box
 
@@ -98,8 +98,8 @@ def rounded(index: int, ends: Ends, document: Document) -> Rounded:
         remedy = "every input needs a lower and an upper bound in every case"
         raise UnsupportedProperty(document.source, line, text, why, remedy)
     try:
-        lower, upper = float_below(low.value), float_above(high.value)
-        inner_lower, inner_upper = float_above(low.value), float_below(high.value)
+        lower, inner_lower = float_ends(low.value)
+        inner_upper, upper = float_ends(high.value)
     except OverflowError:
         lower = -math.inf
         upper = inner_lower = inner_upper = math.inf

@@ -87,8 +87,9 @@ def compare(relation: str, left: Linear, right: Linear, at: int) -> Formula:
 
 def _below(left: Linear, right: Linear, at: int, *, strict: bool) -> Atom:
     """``left - right <= 0`` (``< 0``)."""
-    if len(left.terms) + len(right.terms) == 1:  # a bound of one variable: most atoms of most files
-        constant = left.constant - right.constant
+    if len(left.terms) + len(right.terms) == 1 and not (left.constant and right.constant):
+        # A bound of one variable, as most atoms of most files are: no need to add fractions.
+        constant = left.constant if left.constant else -right.constant
         pairs = [*left.terms.items(), *((name, -c) for name, c in right.terms.items())]
     else:
         difference = weighted_sum([(Fraction(1), left), (Fraction(-1), right)])

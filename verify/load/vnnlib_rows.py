@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from verify.errors import UnsupportedProperty
-from verify.floating import float_above, float_below
+from verify.floating import float_ends
 from verify.load.vnnlib_formula import Atom, Document, Terms
 
 
@@ -32,9 +32,10 @@ def row(atom: Atom, document: Document) -> Row:
     Its coefficients are exact: where a decimal is no float64, the row is multiplied by the positive number that makes
     all of them integers, which changes no solution. Raises UnsupportedProperty where that leaves float64 too.
     """
-    scale = Fraction(1) if _exact(atom.outputs, Fraction(1)) else _integer_scale(atom.outputs)
-    coefficients = _exact(atom.outputs, scale)
-    constant = atom.constant * scale
+    coefficients, constant = _exact(atom.outputs), atom.constant
+    if coefficients is None:
+        scale = _integer_scale(atom.outputs)
+        coefficients, constant = _exact([(j, c * scale) for j, c in atom.outputs]), constant * scale
     if coefficients is None or not _finite(constant):
         line, text = document.place(atom.at)
         raise UnsupportedProperty(
@@ -44,7 +45,7 @@ def row(atom: Atom, document: Document) -> Row:
             "has coefficients that no float64 row holds exactly, whatever it is multiplied by",
             "give coefficients of fewer digits",
         )
-    return Row(coefficients, float_below(constant), float_above(constant), atom.strict)
+    return Row(coefficients, *float_ends(constant), atom.strict)
 
 
 def matrices(rows: Sequence[Row], outputs: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -57,14 +58,14 @@ def matrices(rows: Sequence[Row], outputs: int) -> tuple[Tensor, Tensor, Tensor,
     return torch.from_numpy(matrix), d, inner_d, torch.tensor([r.strict for r in rows], dtype=torch.bool)
 
 
-def _exact(terms: Terms, scale: Fraction) -> tuple[tuple[int, float], ...] | None:
-    """The scaled coefficients in float64, or None when one of them is no float64."""
+def _exact(terms: Iterable[tuple[int, Fraction]]) -> tuple[tuple[int, float], ...] | None:
+    """The coefficients in float64, or None when one of them is no float64."""
     found = []
     for index, c in terms:
-        wanted = c * scale
-        if not _finite(wanted) or Fraction(float(wanted)) != wanted:
+        small = c.denominator == 1 and abs(c.numerator) < 2**53  # as nearly all are: 1 and -1
+        if not small and (not _finite(c) or Fraction(float(c)) != c):
             return None
-        found.append((index, float(wanted)))
+        found.append((index, float(c)))
     return tuple(found)
 
 
