@@ -17,6 +17,7 @@ _COMMANDS = {
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",
     "demo": "verify.cli.demo",
+    "verify": "verify.cli.verify",
 }
 
 
