@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from fractions import Fraction
 from functools import reduce
 from pathlib import Path
@@ -33,9 +33,9 @@ ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
 def recheck(model: Path, prop: Path, witness: str) -> str:
     """``""`` when the witness file's text is a counterexample of the property; else what is wrong with it.
 
-    The point must satisfy the assertions together with what onnxruntime computes there, exactly and without tolerance.
-    Only a comparison of one input with a decimal takes, besides the decimal, the float64 next to it. The outputs that
-    the file names must be those of onnxruntime to 1e-4.
+    The point must satisfy the assertions together with what onnxruntime computes there, exactly and without tolerance;
+    only an input that the file fixes at a decimal is the float64 next to it (docs/vnnlib.md). The outputs that the
+    witness names must be those of onnxruntime to 1e-4.
     """
     values = {name: Fraction(text) for name, text in re.findall(r"\(\s*([XY]_\d+)\s+([^\s()]+)\s*\)", witness)}
     point = [values[f"X_{i}"] for i in range(sum(name.startswith("X") for name in values))]
@@ -44,12 +44,13 @@ def recheck(model: Path, prop: Path, witness: str) -> str:
     if any(c is None or abs(float(c) - y) > 1e-4 * (1 + abs(y)) for c, y in zip(claimed, outputs, strict=True)):
         return "the outputs that it names are not onnxruntime's"
     known = {f"X_{i}": v for i, v in enumerate(point)} | {f"Y_{j}": Fraction(y) for j, y in enumerate(outputs)}
-    commands = parse(read(prop).decode())
+    text = read(prop).decode()
+    commands, fixed = parse(text), fixed_inputs(text)
     declared = {c[1] for c in commands if c[0] == "declare-const"}
     if declared != set(known):
         return f"it has {len(known)} variables, the property {len(declared)}"
     for command in commands:
-        if command[0] == "assert" and not holds(command[1], known):
+        if command[0] == "assert" and not holds(command[1], known, fixed):
             return f"{str(command[1])[:120]} does not hold"
     return ""
 
@@ -83,21 +84,23 @@ def parse(text: str) -> list[Any]:
     return stack[0]
 
 
-def holds(formula: list[Any], known: Mapping[str, Fraction]) -> bool:
-    """Whether a formula is true of exact values."""
+def fixed_inputs(text: str) -> set[tuple[str, str]]:
+    """The inputs that a file bounds on both sides by the same decimal, with the decimal."""
+    bounds = set(re.findall(r"\(\s*(<=|>=)\s+(X_\d+)\s+([^\s()]+)\s*\)", text))
+    return {(name, end) for relation, name, end in bounds if relation == "<=" and (">=", name, end) in bounds}
+
+
+def holds(formula: list[Any], known: Mapping[str, Fraction], fixed: Set[tuple[str, str]] = frozenset()) -> bool:
+    """Whether a formula is true of exact values; ``fixed`` inputs may be the float64 next to their decimal."""
     head, *rest = formula
     if head == "and":
-        return all(holds(part, known) for part in rest)
+        return all(holds(part, known, fixed) for part in rest)
     if head == "or":
-        return any(holds(part, known) for part in rest)
+        return any(holds(part, known, fixed) for part in rest)
+    if len(rest) == 2 and all(isinstance(part, str) for part in rest) and tuple(rest) in fixed:
+        return known[rest[0]] in (Fraction(rest[1]), Fraction(float(Fraction(rest[1]))))
     left, right = (value(term, known) for term in rest)
-    if RELATIONS[head](left, right):
-        return True
-    # An input that is fixed at a decimal is the float64 next to it (docs/vnnlib.md).
-    for a, b in (rest, rest[::-1]):
-        if head in ("<=", ">=") and isinstance(a, str) and a.startswith("X_") and b not in known and isinstance(b, str):
-            return known[a] == Fraction(float(Fraction(b)))
-    return False
+    return RELATIONS[head](left, right)
 
 
 def value(term: Any, known: Mapping[str, Fraction]) -> Fraction:
