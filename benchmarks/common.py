@@ -20,7 +20,7 @@ RESULTS = Path(__file__).parent / "results"
 
 def machine() -> dict[str, Any]:
     """Versions and hardware: a figure without them is worth nothing."""
-    names = ("reluproof", "torch", "numpy", "scipy", "highspy", "pulp", "onnx")
+    names = ("reluproof", "torch", "numpy", "scipy", "highspy", "pulp", "onnx", "onnxruntime")
     model = next(
         (line.split(":")[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
     )
@@ -31,8 +31,16 @@ def machine() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
         "load": os.getloadavg(),
-        "versions": {name: metadata.version(name) for name in names},
+        "versions": {name: _version(name) for name in names},
     }
+
+
+def _version(name: str) -> str | None:
+    """The installed version; None when the package is not there."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _cpuinfo() -> list[str]:
@@ -42,6 +50,15 @@ def _cpuinfo() -> list[str]:
 
 def report(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print the table and write ``results/NAME.json``."""
+    show(header, rows)
+    RESULTS.mkdir(exist_ok=True)
+    data = {"benchmark": name, "machine": machine(), "rows": [dict(zip(header, row, strict=True)) for row in rows]}
+    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n")
+    print(f"\nwritten to {RESULTS / name}.json", file=sys.stderr)
+
+
+def show(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print the table."""
     cells = [[str(c) for c in row] for row in [header, *rows]]
     widths = [max(len(row[k]) for row in cells) for k in range(len(header))]
     for k, row in enumerate(cells):
@@ -52,7 +69,3 @@ def report(name: str, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> N
         )
         if k == 0:
             print("-" * (sum(widths) + 2 * len(widths) - 2))
-    RESULTS.mkdir(exist_ok=True)
-    data = {"benchmark": name, "machine": machine(), "rows": [dict(zip(header, row, strict=True)) for row in rows]}
-    (RESULTS / f"{name}.json").write_text(json.dumps(data, indent=2) + "\n")
-    print(f"\nwritten to {RESULTS / name}.json", file=sys.stderr)

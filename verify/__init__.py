@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from verify.errors import ReluproofError as ReluproofError
     from verify.errors import SoundnessError as SoundnessError
     from verify.errors import UnsupportedOperator as UnsupportedOperator
+    from verify.errors import UnsupportedProperty as UnsupportedProperty
     from verify.errors import UsageError as UsageError
     from verify.floating import parse_decimal as parse_decimal
     from verify.load.data import Dataset as Dataset
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from verify.load.data import parse_index as parse_index
     from verify.load.dispatch import load as load
     from verify.load.pytorch import from_torch as from_torch
+    from verify.load.replay import replays as replays
+    from verify.load.vnnlib import load_property as load_property
     from verify.network import Network as Network
     from verify.property import Clause as Clause
     from verify.property import Property as Property
@@ -69,6 +72,7 @@ _PUBLIC = {
             "ReluproofError",
             "SoundnessError",
             "UnsupportedOperator",
+            "UnsupportedProperty",
             "UsageError",
         ),
         "verify.errors",
@@ -76,6 +80,8 @@ _PUBLIC = {
     "parse_decimal": "verify.floating",
     **dict.fromkeys(("Dataset", "load_data", "parse_index"), "verify.load.data"),
     "from_torch": "verify.load.pytorch",
+    "load_property": "verify.load.vnnlib",
+    "replays": "verify.load.replay",
     "Network": "verify.network",
     **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),

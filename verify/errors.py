@@ -28,6 +28,17 @@ class UnsupportedOperator(LoadError):
         super().__init__(f"node {node!r}: operator {op}{detail} is not supported{hint}")
 
 
+class UnsupportedProperty(LoadError):
+    """A VNN-LIB file asks something that reluproof does not answer. No assertion is ever dropped.
+
+    ``assertion`` and ``line`` name the place; ``remedy`` says what is supported.
+    """
+
+    def __init__(self, source: str, line: int, assertion: str, why: str, remedy: str) -> None:
+        self.source, self.line, self.assertion, self.why, self.remedy = source, line, assertion, why, remedy
+        super().__init__(f"{source}, line {line}: {assertion} {why}: {remedy}")
+
+
 class LoadMismatch(LoadError):
     """The loaded network and the source runtime disagree on the same input; ``difference`` is the largest."""
 

@@ -56,6 +56,17 @@ def float_above(value: Fraction) -> float:
     return -float_below(-value)
 
 
+def float_ends(value: Fraction) -> tuple[float, float]:
+    """:func:`float_below` and :func:`float_above` of ``value``; OverflowError beyond float64."""
+    nearest = float(value)
+    exact = Fraction(nearest)
+    if exact == value:
+        return nearest, nearest
+    return (
+        (nearest, math.nextafter(nearest, math.inf)) if exact < value else (math.nextafter(nearest, -math.inf), nearest)
+    )
+
+
 def shift_below(value: Tensor, amount: Fraction) -> Tensor:
     """A float64 at most ``value - amount``, in exact arithmetic, and at most one step from the best one.
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-import scipy.sparse as sp
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from verify.errors import UsageError
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp  # 0.2 s of start-up: loaded by the methods ``matrix``, which only encoders call
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -118,6 +120,8 @@ class Affine(Linear):
         return self.weight[index] if len(self.input_shape) == 1 else super().rows(index)
 
     def matrix(self) -> sp.csr_array:
+        import scipy.sparse as sp
+
         block = sp.csr_array(self.weight.detach().cpu().double().numpy())
         lead = math.prod(self.input_shape[:-1])
         return block if lead == 1 else sp.csr_array(sp.kron(sp.eye_array(lead), block, format="csr"))
@@ -190,6 +194,8 @@ class Conv(Linear):
         return self.bias.reshape(-1, 1, 1).expand(self.output_shape)
 
     def matrix(self) -> sp.csr_array:
+        import scipy.sparse as sp
+
         (channels, height, width), (out, rows, cols) = self.input_shape, self.output_shape
         kernel = tuple(self.weight.shape[2:])
         pixels = torch.arange(1, height * width + 1, dtype=torch.float64).reshape(1, 1, height, width)
@@ -240,6 +246,8 @@ class Scale(Linear):
         return a * self.weight
 
     def matrix(self) -> sp.csr_array:
+        import scipy.sparse as sp
+
         diagonal = self.weight.expand(self.input_shape).reshape(-1)
         return sp.csr_array(sp.diags_array(diagonal.detach().cpu().double().numpy()))
 
@@ -267,6 +275,8 @@ class Reshape(Linear):
         return a.reshape(len(a), *self.input_shape)
 
     def matrix(self) -> sp.csr_array:
+        import scipy.sparse as sp
+
         return sp.csr_array(sp.eye_array(math.prod(self.input_shape)))
 
 
@@ -308,6 +318,8 @@ class Select(Linear):
         return zero.index_add(1, index[kept], flat[:, kept]).reshape(len(a), *self.input_shape)
 
     def matrix(self) -> sp.csr_array:
+        import scipy.sparse as sp
+
         index, kept = (t.cpu().numpy() for t in self._safe())
         row = np.flatnonzero(kept)
         shape = (len(index), math.prod(self.input_shape))

@@ -8,10 +8,12 @@ _EXAMPLES = """examples:
   reluproof demo
   reluproof certify model.onnx --data digits.npz --index 0:20 --epsilon 0.1 --clip 0 1
   reluproof compare model.pt --arch my_nets:make_net --data mnist/ --index 0 --epsilon 8/255 --clip 0 1
+  reluproof verify model.onnx property.vnnlib --timeout 60
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
-3 some unknown, 4 a contradiction was found and no number of the run can be trusted"""
+3 some unknown, 4 a contradiction was found and no number of the run can be trusted; of verify: 0 unsat (the property
+holds), 1 sat (a counterexample), 3 unknown or timeout"""
 
 
 def parser(version: str) -> argparse.ArgumentParser:
@@ -39,6 +41,19 @@ def parser(version: str) -> argparse.ArgumentParser:
     _question(compare, index="0")
     _how(compare)
     compare.add_argument("--methods", nargs="+", metavar="METHOD", help="default: interval dual crown alpha lp milp")
+
+    verify = commands.add_parser("verify", help="decide a VNN-LIB property: prints sat, unsat, unknown or timeout")
+    _network(verify)
+    verify.add_argument("property", help=".vnnlib[.gz], version 1.0 or 2.0; it describes the counterexample")
+    verify.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="for reading the files and the search together"
+    )
+    verify.add_argument(
+        "--witness", metavar="FILE", help="write the result, and for sat the point, as VNN-COMP wants it"
+    )
+    verify.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    verify.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+    verify.add_argument("-v", "--verbose", action="store_true", help="say more, below the result")
 
     info = commands.add_parser("info", help="what a network file holds, and its hash")
     _network(info)

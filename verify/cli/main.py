@@ -17,20 +17,19 @@ _COMMANDS = {
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",
     "demo": "verify.cli.demo",
+    "verify": "verify.cli.verify",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    from solvers.errors import SolverFailure
-
     arguments = parser(__version__).parse_args(argv)
     try:
         return int(import_module(_COMMANDS[arguments.command]).run(arguments))
     except SoundnessError as error:
         print(f"reluproof: contradiction: {error}", file=sys.stderr)
         return CONTRADICTION
-    except (ReluproofError, SolverFailure) as error:
+    except _refusals() as error:  # called only when something was raised
         print(f"reluproof: error: {' '.join(str(error).split())}", file=sys.stderr)
         return MISUSE
     except KeyboardInterrupt:
@@ -39,6 +38,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output went away (| head)
         sys.stderr.close()
         return 0
+
+
+def _refusals() -> tuple[type[Exception], ...]:
+    """What is reported in one line. The solvers' room brings scipy, which most commands do without."""
+    from solvers.errors import SolverFailure
+
+    return ReluproofError, SolverFailure
 
 
 if __name__ == "__main__":

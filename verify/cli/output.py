@@ -64,7 +64,7 @@ def identity(question: Question) -> dict[str, Any]:
         },
         "options": question.options,
         "semantics": "real",
-        "versions": {"reluproof": verify.__version__, "python": platform.python_version(), **_versions()},
+        "versions": versions(),
     }
 
 
@@ -84,8 +84,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _versions() -> dict[str, str]:
-    found = {}
+def versions() -> dict[str, str]:
+    """Of reluproof, Python and the packages that compute."""
+    found = {"reluproof": verify.__version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,11 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
+def model_input_shape(model: onnx.ModelProto, source: str) -> tuple[int, ...]:
+    """The shape that a model gives its one input, batch axis 1 included. Raises LoadError as :func:`load_onnx` does."""
+    return _input_shape(_the_input(model.graph, {t.name for t in model.graph.initializer}, source), source)
+
+
 def read_graph(model: onnx.ModelProto, source: str) -> tuple[Network, tuple[int, ...]]:
     """The network and the shape that the source gives its input (batch axis 1 included); checked by nobody yet."""
     _require_known(model, source)
@@ -114,7 +119,7 @@ def _require_known(model: onnx.ModelProto, source: str) -> None:
         raise LoadError(f"{source!r} has sparse initializers {names}: store them dense")
 
 
-def _the_input(graph: onnx.GraphProto, constants: Mapping[str, Operand], source: str) -> onnx.ValueInfoProto:
+def _the_input(graph: onnx.GraphProto, constants: Collection[str], source: str) -> onnx.ValueInfoProto:
     entries = [i for i in graph.input if i.name not in constants]
     if len(entries) != 1:
         names = [i.name for i in entries]
