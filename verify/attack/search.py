@@ -1,0 +1,40 @@
+"""How hard to look for a counterexample."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """The schedule of :func:`verify.attack.clause.candidates`; each stage runs only where the ones before it failed.
+
+    ``samples``: random points and corners evaluated for each region. ``starts``, ``steps``, ``rounds``: of projected
+    descent, starts for each clause. ``flips``: moves of the search over corners, for boxes. ``keep``: candidates returned
+    for each clause. ``deadline``: time.perf_counter() after which no new step is taken.
+    """
+
+    samples: int = 500
+    starts: int = 8
+    steps: int = 20
+    rounds: int = 1
+    flips: int = 0
+    keep: int = 8
+    seed: int = 0
+    deadline: float | None = None
+
+    @property
+    def late(self) -> bool:
+        """Whether the deadline has passed."""
+        return self.deadline is not None and time.perf_counter() > self.deadline
+
+
+def quick(*, seed: int = 0, deadline: float | None = None) -> Search:
+    """Tens of milliseconds on a small network: what every clause gets before any bound is computed."""
+    return Search(seed=seed, deadline=deadline)
+
+
+def thorough(*, seed: int = 0, deadline: float | None = None) -> Search:
+    """A second or two: what is worth spending once cheap bounds have left a clause open."""
+    return Search(samples=10_000, starts=24, steps=60, rounds=8, flips=2000, keep=16, seed=seed, deadline=deadline)
