@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from verify.attack.aim import Aim, aim, groups, is_round, slack
-from verify.attack.corners import search_corners
+from verify.attack.corners import MOST, search_corners
 from verify.attack.descent import descend, diversify
 from verify.attack.pool import Pool
 from verify.attack.sampling import draw, sample
 from verify.attack.search import Search, quick
+from verify.attack.zoom import zoom
 from verify.network import Network
 from verify.property import Clause
 from verify.representable import representable
@@ -28,8 +29,8 @@ _FEW = 64
 _WALKERS = 4
 """Searches over corners for each clause; sixteen took three times as long on sat_relu and found nothing more."""
 
-_POINTS = 4096
-"""Points descended at once, so that a property of thousands of clauses fits into memory."""
+_NUMBERS = 2**26
+"""Numbers that the nodes of all points descended at once may hold: 256 MiB in float32."""
 
 _POLISH = 2.0**-6
 """First step of a polish, in units of the region's reach: a near miss lies close by."""
@@ -44,11 +45,12 @@ def candidates(network: Network, clauses: Sequence[Clause], search: Search | Non
     over corners; descent from output-diversified starts (Tashiro et al. 2020). The same seed gives the same points, as
     long as the deadline is not what ends the search.
     """
-    search = search or quick()
+    search = _fitted(network, search or quick())
+    numbers = sum(math.prod(node.shape) for node in network.nodes)
     generator = torch.Generator().manual_seed(search.seed)
     found: list[Tensor] = [torch.empty(0)] * len(clauses)
     done = False
-    for group in groups(clauses, max(1, _POINTS // search.starts)):
+    for group in groups(clauses, max(1, _NUMBERS // (numbers * search.starts))):
         target = aim(network, [clauses[k] for k in group])
         # Once a clause is satisfied, a glance at the others is enough for each to have its candidates.
         pool, reached = _search(target, _glance(search) if done else search, generator)
@@ -72,31 +74,56 @@ def refine(network: Network, clause: Clause, points: Tensor, search: Search | No
 
 
 def _glance(search: Search) -> Search:
-    return replace(search, samples=2 * search.keep, rounds=0)
+    return replace(search, samples=search.keep, rounds=0)
 
 
 def _search(target: Aim, search: Search, generator: torch.Generator) -> tuple[Pool, bool]:
     """The best candidates of every clause, and whether some clause looks satisfied."""
-    few = math.prod(target.network.input_shape) <= _FEW
-    pool = sample(target, search.samples if few else 2 * search.starts, generator, keep=max(search.keep, search.starts))
+    size = math.prod(target.network.input_shape)
+    pool = sample(target, search.samples, generator, keep=_kept(search))
+    corners = not is_round(target.region) and size <= MOST
     for number in range(search.rounds):
+        if number == 0 and size <= _FEW and not _reached(target, pool):
+            pool = _with(pool, *zoom(target, pool, search, generator), search)
         if _reached(target, pool) or search.late:
             break
         x, owner = _starts(target, pool, number, search, generator)
         pool = _with(pool, *descend(target, x, owner, search), search)
-        if number == 0 and search.flips and not is_round(target.region) and not _reached(target, pool):
+        if number == 0 and corners and search.flips and not _reached(target, pool):
             x, owner = _best_starts(target, pool, _WALKERS)
             pool = _with(pool, *search_corners(target, x, owner, search, generator), search)
     return pool, _reached(target, pool)
 
 
+def _fitted(network: Network, search: Search) -> Search:
+    """The schedule for this network: a crowd of starts in a few dimensions, no more points than memory holds."""
+    numbers = sum(math.prod(node.shape) for node in network.nodes)
+    most = max(2, _NUMBERS // numbers)
+    few = math.prod(network.input_shape) <= _FEW
+    starts = min(most, search.starts * (search.crowd if few else 1))
+    return replace(search, starts=starts, samples=search.samples if few else min(search.samples, starts))
+
+
+def _kept(search: Search) -> int:
+    return max(search.keep, search.starts)
+
+
 def _starts(target: Aim, pool: Pool, number: int, search: Search, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Where the descent of a round begins, and for which clause: first at the best points so far, later anywhere."""
-    if number == 0:
-        return _best_starts(target, pool, search.starts)
-    x = draw(target.region, search.starts, generator).flatten(0, 1)
-    owner = torch.arange(target.count).repeat_interleave(search.starts)
-    return diversify(target, x, owner, generator), owner
+    """Where the descent of a round begins, and for which clause.
+
+    The best points so far (in the first round), random points and output-diversified ones. Each finds what the others
+    miss: on mnist_fc the scores can be flat around the input, so that only diversified points lead anywhere; on ACAS Xu
+    the best samples lie in the wide basins, and the counterexamples of two networks in a narrow one.
+    """
+    count = max(1, search.starts // 3)
+    x, _ = _best_starts(target, pool, count if number == 0 else 0)
+    fresh = draw(target.region, max(2, search.starts - (count if number == 0 else 0)), generator)
+    mine = torch.arange(target.count).unsqueeze(1).expand(fresh.shape[:2])
+    half = fresh.shape[1] // 2
+    diverse = diversify(target, fresh[:, half:].flatten(0, 1), mine[:, half:].flatten(), generator)
+    shape = (target.count, -1, *x.shape[1:])
+    together = torch.cat([x.reshape(shape) if len(x) else fresh[:, :0], fresh[:, :half], diverse.reshape(shape)], 1)
+    return together.flatten(0, 1), torch.arange(target.count).repeat_interleave(together.shape[1])
 
 
 def _best_starts(target: Aim, pool: Pool, count: int) -> tuple[Tensor, Tensor]:
@@ -106,7 +133,7 @@ def _best_starts(target: Aim, pool: Pool, count: int) -> tuple[Tensor, Tensor]:
 
 def _with(pool: Pool, x: Tensor, margin: Tensor, search: Search) -> Pool:
     shape = (len(pool.points), -1)
-    return pool.with_more(x.unflatten(0, shape), margin.unflatten(0, shape), max(search.keep, search.starts))
+    return pool.with_more(x.unflatten(0, shape), margin.unflatten(0, shape), _kept(search))
 
 
 def _reached(target: Aim, pool: Pool) -> bool:

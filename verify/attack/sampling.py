@@ -39,7 +39,8 @@ def draw(region: Box, count: int, generator: torch.Generator) -> Tensor:
     coin = torch.rand(inside.shape, generator=generator) < 0.5
     corner = each.project(torch.where(coin, each.lower, each.upper))
     turn = (torch.arange(len(owner)) % 2 == 1).reshape(-1, *[1] * (inside.dim() - 1))
-    return torch.where(turn, corner, inside).unflatten(0, (region.count, count))
+    mixed: Tensor = torch.where(turn, corner, inside).unflatten(0, (region.count, count))
+    return mixed
 
 
 def middle(region: Box) -> Tensor:

@@ -10,16 +10,21 @@ from dataclasses import dataclass
 class Search:
     """The schedule of :func:`verify.attack.clause.candidates`; each stage runs only where the ones before it failed.
 
-    ``samples``: random points and corners evaluated for each region. ``starts``, ``steps``, ``rounds``: of projected
-    descent, starts for each clause. ``flips``: moves of the search over corners, for boxes. ``keep``: candidates returned
-    for each clause. ``deadline``: time.perf_counter() after which no new step is taken.
+    ``samples``: random points and corners evaluated for each region. ``zooms`` rounds of random search around the best of
+    them, ``scatter`` points around each. ``starts``, ``steps``, ``rounds``: of projected descent, starts for each clause.
+    ``flips``: moves of the search over corners, for boxes. ``crowd``: in a few dimensions, where a point costs next to
+    nothing, how many times as many starts. ``keep``: candidates returned for each clause. ``deadline``:
+    time.perf_counter() after which no new step is taken.
     """
 
     samples: int = 500
+    zooms: int = 8
+    scatter: int = 25
     starts: int = 8
     steps: int = 20
     rounds: int = 1
     flips: int = 0
+    crowd: int = 2
     keep: int = 8
     seed: int = 0
     deadline: float | None = None
@@ -37,4 +42,16 @@ def quick(*, seed: int = 0, deadline: float | None = None) -> Search:
 
 def thorough(*, seed: int = 0, deadline: float | None = None) -> Search:
     """A second or two: what is worth spending once cheap bounds have left a clause open."""
-    return Search(samples=10_000, starts=24, steps=60, rounds=8, flips=2000, keep=16, seed=seed, deadline=deadline)
+    return Search(
+        samples=10_000,
+        zooms=40,
+        scatter=100,
+        starts=24,
+        steps=60,
+        rounds=8,
+        flips=2000,
+        crowd=32,
+        keep=16,
+        seed=seed,
+        deadline=deadline,
+    )
