@@ -12,12 +12,12 @@ def representable(region: Box, x: Tensor) -> Tensor:
     """The points ``x`` (B, *shape), projected, as float32 numbers inside the region where there are any; all float64.
 
     A counterexample in float32 is one that the deployed network can be given. Near the surface of an l_2 or l_1 ball
-    the point is drawn towards the middle by less than a millionth of the way, so that rounding leaves it inside.
+    the point is drawn towards the middle by less than a ten-thousandth of the way, so that rounding leaves it inside.
     """
     x = region.project(x)
     middle = region.project((region.lower + region.upper) / 2)
     result, open_ = x.clone(), torch.ones(len(x), dtype=torch.bool)
-    for pull in (0.0, 2.0**-22, 2.0**-20):
+    for pull in (0.0, 2.0**-22, 2.0**-18, 2.0**-14):
         moved = _rounded_inside(region, middle + (x - middle) * (1.0 - pull) if pull else x)
         fits = open_ & region.contains(moved)
         result[fits] = moved[fits]

@@ -104,11 +104,15 @@ def confirm_clause(
     at = box(points, points)
     bounds, last = node_bounds(network, at), len(network.nodes) - 1
     C, d = clause.C.unsqueeze(0), clause.inner_d.unsqueeze(0)
-    above = -backward(network, at, bounds, Rows(last, -C, -d), None)
-    holds = torch.where(clause.strict, above < 0, above <= 0).all(1) & inside
+    holds = inside
+    if len(clause.d):
+        above = -backward(network, at, bounds, Rows(last, -C, -d), None)
+        holds = torch.where(clause.strict, above < 0, above <= 0).all(1) & inside
     for i in holds.nonzero().flatten().tolist():
         if _all_agree(clause, points[i], replays):
             return _counterexample(network, points[i], number)
+    if not len(clause.d):
+        return None
     below = backward(network, at, bounds, Rows(last, C, d), None)
     doubtful = torch.where(clause.strict, below < 0, below <= 0).all(1) & inside & ~holds
     for i in doubtful.nonzero().flatten()[:_TIES].tolist():

@@ -18,7 +18,7 @@ from verify.attack.descent import descend, diversify
 from verify.attack.pool import Pool
 from verify.attack.sampling import draw, sample
 from verify.attack.search import Search, quick
-from verify.attack.zoom import zoom
+from verify.attack.zoom import PARENTS, zoom
 from verify.network import Network
 from verify.property import Clause
 from verify.representable import representable
@@ -46,17 +46,16 @@ def candidates(network: Network, clauses: Sequence[Clause], search: Search | Non
     long as the deadline is not what ends the search.
     """
     search = _fitted(network, search or quick())
-    numbers = sum(math.prod(node.shape) for node in network.nodes)
     generator = torch.Generator().manual_seed(search.seed)
     found: list[Tensor] = [torch.empty(0)] * len(clauses)
     done = False
-    for group in groups(clauses, max(1, _NUMBERS // (numbers * search.starts))):
+    for group in groups(clauses, _at_once(network, search)):
         target = aim(network, [clauses[k] for k in group])
         # Once a clause is satisfied, a glance at the others is enough for each to have its candidates.
-        pool, reached = _search(target, _glance(search) if done else search, generator)
+        pool, reached = _search(target, _glance(search) if done or search.late else search, generator)
         done = done or reached
         for j, k in enumerate(group):
-            found[k] = _finished(target, j, pool.points[j], search)
+            found[k] = _finished(target, j, pool.points[j, : 2 * search.keep], search)
     return found
 
 
@@ -90,18 +89,27 @@ def _search(target: Aim, search: Search, generator: torch.Generator) -> tuple[Po
         x, owner = _starts(target, pool, number, search, generator)
         pool = _with(pool, *descend(target, x, owner, search), search)
         if number == 0 and corners and search.flips and not _reached(target, pool):
-            x, owner = _best_starts(target, pool, _WALKERS)
+            x, owner = _flat(pool.points[:, :_WALKERS])
             pool = _with(pool, *search_corners(target, x, owner, search, generator), search)
     return pool, _reached(target, pool)
 
 
 def _fitted(network: Network, search: Search) -> Search:
     """The schedule for this network: a crowd of starts in a few dimensions, no more points than memory holds."""
-    numbers = sum(math.prod(node.shape) for node in network.nodes)
-    most = max(2, _NUMBERS // numbers)
     few = math.prod(network.input_shape) <= _FEW
-    starts = min(most, search.starts * (search.crowd if few else 1))
+    starts = min(search.starts * (search.crowd if few else 1), max(2, _NUMBERS // _numbers(network)))
     return replace(search, starts=starts, samples=search.samples if few else min(search.samples, starts))
+
+
+def _at_once(network: Network, search: Search) -> int:
+    """How many clauses are searched at once."""
+    size = math.prod(network.input_shape)
+    points = max(search.starts, PARENTS * search.scatter if size <= _FEW else 0, _WALKERS * size if size <= MOST else 0)
+    return max(1, _NUMBERS // (_numbers(network) * points))
+
+
+def _numbers(network: Network) -> int:
+    return sum(math.prod(node.shape) for node in network.nodes)
 
 
 def _kept(search: Search) -> int:
@@ -115,20 +123,17 @@ def _starts(target: Aim, pool: Pool, number: int, search: Search, generator: tor
     miss: on mnist_fc the scores can be flat around the input, so that only diversified points lead anywhere; on ACAS Xu
     the best samples lie in the wide basins, and the counterexamples of two networks in a narrow one.
     """
-    count = max(1, search.starts // 3)
-    x, _ = _best_starts(target, pool, count if number == 0 else 0)
-    fresh = draw(target.region, max(2, search.starts - (count if number == 0 else 0)), generator)
-    mine = torch.arange(target.count).unsqueeze(1).expand(fresh.shape[:2])
-    half = fresh.shape[1] // 2
-    diverse = diversify(target, fresh[:, half:].flatten(0, 1), mine[:, half:].flatten(), generator)
-    shape = (target.count, -1, *x.shape[1:])
-    together = torch.cat([x.reshape(shape) if len(x) else fresh[:, :0], fresh[:, :half], diverse.reshape(shape)], 1)
-    return together.flatten(0, 1), torch.arange(target.count).repeat_interleave(together.shape[1])
+    known = pool.points[:, : search.starts // 3 if number == 0 else 0]
+    fresh = draw(target.region, max(2, search.starts - known.shape[1]), generator)
+    plain, varied = fresh.tensor_split(2, dim=1)
+    owner = torch.arange(target.count).repeat_interleave(varied.shape[1])
+    varied = diversify(target, varied.flatten(0, 1), owner, generator).reshape(varied.shape)
+    return _flat(torch.cat([known, plain, varied], 1))
 
 
-def _best_starts(target: Aim, pool: Pool, count: int) -> tuple[Tensor, Tensor]:
-    x = pool.points[:, :count]
-    return x.flatten(0, 1), torch.arange(target.count).repeat_interleave(x.shape[1])
+def _flat(points: Tensor) -> tuple[Tensor, Tensor]:
+    """Points (K, k, *shape) as (K k, *shape), and the clause of each."""
+    return points.flatten(0, 1), torch.arange(len(points)).repeat_interleave(points.shape[1])
 
 
 def _with(pool: Pool, x: Tensor, margin: Tensor, search: Search) -> Pool:
@@ -137,8 +142,7 @@ def _with(pool: Pool, x: Tensor, margin: Tensor, search: Search) -> Pool:
 
 
 def _reached(target: Aim, pool: Pool) -> bool:
-    owner = torch.arange(target.count).repeat_interleave(pool.margin.shape[1])
-    return bool(target.reached(pool.points.flatten(0, 1), owner, pool.margin.flatten()).any())
+    return bool(target.reached(*_flat(pool.points), pool.margin.flatten()).any())
 
 
 def _finished(target: Aim, k: int, points: Tensor, search: Search) -> Tensor:

@@ -13,7 +13,7 @@ from verify.attack.aim import Aim
 from verify.attack.pool import Pool
 from verify.attack.search import Search
 
-_PARENTS = 20
+PARENTS = 20
 """Points of each clause that are searched around at the same time."""
 
 _WIDEST, _CLOSEST = 0.5, 2.0**-10
@@ -25,7 +25,7 @@ def zoom(aim: Aim, pool: Pool, search: Search, generator: torch.Generator) -> tu
 
     ``search.zooms`` rounds of ``search.scatter`` points around each. Stops as soon as one succeeds; a tie is a success.
     """
-    x, least = pool.points[:, :_PARENTS], pool.margin[:, :_PARENTS]
+    x, least = pool.points[:, :PARENTS], pool.margin[:, :PARENTS]
     count, parents = least.shape
     wide = [1] * (x.dim() - 2)
     owner = torch.arange(count).repeat_interleave(parents)
