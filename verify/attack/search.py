@@ -38,7 +38,7 @@ class Search:
 def quick(*, seed: int = 0, deadline: float | None = None) -> Search:
     """What every clause gets before any bound is computed.
 
-    Where it finds nothing: 26 ms on ACAS Xu, 14 ms on sat_relu, 0.1 s for the nine targets of mnist_fc, 0.3 s for those of
+    Where it finds nothing: 26 ms on ACAS Xu, 14 ms on sat_relu, 0.1 s for the nine targets of mnist_fc, 0.6 s for those of
     a residual network (one busy core). It falsifies 23 of ACAS Xu's 26 instances that can be, and all 12 of mnist_fc, 10 of
     sat_relu, 5 of rl_benchmarks and 2 of sri_resnet_a.
     """
@@ -48,7 +48,7 @@ def quick(*, seed: int = 0, deadline: float | None = None) -> Search:
 def thorough(*, seed: int = 0, deadline: float | None = None) -> Search:
     """A second or two: what is worth spending once cheap bounds have left a clause open.
 
-    Where it finds nothing: 0.8 s on ACAS Xu, 1.0 s on sat_relu, 0.8 to 1.4 s on mnist_fc (one busy core); give a deadline
+    Where it finds nothing: 0.8 s on ACAS Xu, 1.0 s on sat_relu, 0.8 to 1.4 s on mnist_fc, 6 s on sri_resnet_a; give a deadline
     for large networks. It falsifies two more of ACAS Xu, and formulas (3-SAT, 50 to 200 variables) that descent never does.
     """
     return Search(
