@@ -11,14 +11,19 @@ from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
 from verify.bounds.compute import node_bounds
+from verify.exact_evaluation import exact_rows, exact_scores
+from verify.floating import float_above
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
-from verify.region import Box, box
+from verify.region import box
 from verify.specification import Query
 from verify.verdict import Counterexample
 
 Replay: TypeAlias = Callable[[Tensor], Tensor]
 """Another runtime's outputs: points (N, *shape) float64 -> scores (N, n_out)."""
+
+_TIES = 8
+"""Candidates evaluated in rational arithmetic in one call, at most a second each."""
 
 
 def margins_at(query: Query, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -35,9 +40,21 @@ def margins_at(query: Query, x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def upper_margins(query: Query, candidates: Tensor) -> Tensor:
-    """For points (B, *shape): the margin at each that lies inside its region exactly, rounded up; +inf elsewhere. (B, S)."""
+    """For points (B, *shape): the margin at each that lies inside its region exactly, rounded up; +inf elsewhere. (B, S).
+
+    A margin that rounding leaves on both sides of 0 is evaluated in rational arithmetic, as long as no other margin of its
+    input is at most 0 and the network allows it (:mod:`verify.exact_evaluation`): a tie is a counterexample.
+    """
     inside = query.region.contains(candidates)
-    _, above = margins_at(query, candidates)
+    below, above = margins_at(query, candidates)
+    doubtful = inside & (below <= 0).any(1) & (above > 0).all(1)
+    for i in doubtful.nonzero().flatten()[:_TIES].tolist():
+        scores = exact_scores(query.network, candidates[i])
+        if scores is None:
+            break
+        spec = query.specification.select(torch.tensor([i]))
+        exact = [float_above(row) for row in exact_rows(spec.C[0], spec.d[0], scores)]
+        above[i] = torch.minimum(above[i], torch.tensor(exact, dtype=above.dtype))
     return torch.where(inside.unsqueeze(1), above, torch.full_like(above, torch.inf))
 
 
@@ -70,41 +87,50 @@ def confirm(query: Query, candidates: Tensor) -> list[Counterexample | None]:
     return found
 
 
-def representable(region: Box, x: Tensor) -> Tensor:
-    """The points ``x`` (B, *shape) moved to float32 numbers inside the region, where there are any; else as they are.
-
-    A counterexample in float32 is one that the deployed network can be given.
-    """
-    x = region.project(x)
-    rounded = x.to(torch.float32)
-    for end, towards in ((region.inner_lower, torch.inf), (region.inner_upper, -torch.inf)):
-        beyond = rounded.double() < end if towards > 0 else rounded.double() > end
-        step = torch.nextafter(rounded, torch.full_like(rounded, towards))
-        rounded = torch.where(beyond, step, rounded)
-    moved = rounded.double()
-    fits = (region.inner_lower <= moved) & (moved <= region.inner_upper)
-    return torch.where(fits, moved, x)
-
-
 def confirm_clause(
     network: Network, clause: Clause, points: Tensor, *, number: int = 0, replays: Sequence[Replay] = ()
 ) -> PropertyCounterexample | None:
     """The first of the candidates (N, *shape) that satisfies ``clause``, which is the property's ``number``-th, or None.
 
     A candidate counts only if it is inside the region exactly, if every row is at most 0 (below 0 where strict) in real
-    arithmetic with every rounding error counted against it, and if every runtime of ``replays`` agrees.
+    arithmetic, and if every runtime of ``replays`` agrees. The rows are evaluated in intervals, with every rounding error
+    counted against the candidate; where no candidate counts but rounding leaves some in doubt, as it does ties, those are
+    evaluated in rational arithmetic, if the network allows it (:mod:`verify.exact_evaluation`).
     """
+    if not len(points):
+        return None
     region = clause.region.select(torch.zeros(len(points), dtype=torch.long))
     inside = region.contains(points)
     at = box(points, points)
-    rows = Rows(len(network.nodes) - 1, -clause.C.unsqueeze(0), -clause.inner_d.unsqueeze(0))
-    above = -backward(network, at, node_bounds(network, at), rows, None)
-    holds = torch.where(clause.strict, above < 0, above <= 0).all(1) & inside
+    bounds, last = node_bounds(network, at), len(network.nodes) - 1
+    C, d = clause.C.unsqueeze(0), clause.inner_d.unsqueeze(0)
+    holds = inside
+    if len(clause.d):
+        above = -backward(network, at, bounds, Rows(last, -C, -d), None)
+        holds = torch.where(clause.strict, above < 0, above <= 0).all(1) & inside
     for i in holds.nonzero().flatten().tolist():
-        point = points[i : i + 1]
-        if all(_agrees(clause, replay(point)[0]) for replay in replays):
-            return PropertyCounterexample(x=point[0].clone(), clause=number, scores=network(point)[0])
+        if _all_agree(clause, points[i], replays):
+            return _counterexample(network, points[i], number)
+    if not len(clause.d):
+        return None
+    below = backward(network, at, bounds, Rows(last, C, d), None)
+    doubtful = torch.where(clause.strict, below < 0, below <= 0).all(1) & inside & ~holds
+    for i in doubtful.nonzero().flatten()[:_TIES].tolist():
+        scores = exact_scores(network, points[i])
+        if scores is None:
+            return None
+        exact = zip(exact_rows(clause.C, clause.inner_d, scores), clause.strict.tolist(), strict=True)
+        if all(row < 0 if strict else row <= 0 for row, strict in exact) and _all_agree(clause, points[i], replays):
+            return _counterexample(network, points[i], number)
     return None
+
+
+def _counterexample(network: Network, x: Tensor, number: int) -> PropertyCounterexample:
+    return PropertyCounterexample(x=x.clone(), clause=number, scores=network(x.unsqueeze(0))[0])
+
+
+def _all_agree(clause: Clause, x: Tensor, replays: Sequence[Replay]) -> bool:
+    return all(_agrees(clause, replay(x.unsqueeze(0))[0]) for replay in replays)
 
 
 def _agrees(clause: Clause, scores: Tensor) -> bool:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from verify.attack.clause import candidates
+from verify.attack.search import quick
 from verify.bounds.backward import Rows
 from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
 from verify.branch.outcome import Limits, Outcome
 from verify.network import Network
 from verify.property import Clause, Property, PropertyCounterexample
 from verify.verdict import Verdict
-from verify.witness import Replay, confirm_clause, representable
+from verify.witness import Replay, confirm_clause
 
 
 @dataclass(frozen=True)
@@ -43,22 +44,21 @@ def decide(
     start = time.perf_counter()
     limits = Limits(deadline=None if timeout is None else start + timeout, seed=seed)
     domains, reason = 0, ""
-    for k, clause in enumerate(prop.clauses):
-        outcome = _clause(network, clause, k, limits, replays)
+    attacked = candidates(network, prop.clauses, quick(seed=seed, deadline=limits.deadline))
+    for k, (clause, points) in enumerate(zip(prop.clauses, attacked, strict=True)):
+        found = confirm_clause(network, clause, points, number=k, replays=replays)
+        if found is not None:
+            return Decision(Verdict.FALSIFIED, found, "", domains, time.perf_counter() - start)
+    for clause in prop.clauses:
+        outcome = _clause(network, clause)
         domains += outcome.domains
-        if outcome.verdict is Verdict.FALSIFIED:
-            return Decision(Verdict.FALSIFIED, outcome.counterexample, "", domains, time.perf_counter() - start)
         if outcome.verdict is Verdict.UNKNOWN:
             reason = outcome.reason
     verdict = Verdict.UNKNOWN if reason else Verdict.VERIFIED
     return Decision(verdict, None, reason, domains, time.perf_counter() - start)
 
 
-def _clause(network: Network, clause: Clause, number: int, limits: Limits, replays: Sequence[Replay]) -> Outcome:
-    points = representable(clause.region, candidates(network, clause, seed=limits.seed))
-    found = confirm_clause(network, clause, points, number=number, replays=replays)
-    if found is not None:
-        return Outcome(Verdict.FALSIFIED, found)
+def _clause(network: Network, clause: Clause) -> Outcome:
     bounds = node_bounds(network, clause.region, by_slopes("crown"), source="crown")
     rows = Rows(len(network.nodes) - 1, clause.C.unsqueeze(0), clause.d.unsqueeze(0))
     lower = spec_bounds(network, clause.region, bounds, rows, fixed_lines(bounds, "crown"))

@@ -26,8 +26,9 @@ from verify.certify.answer import Answer
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.encode.lp import Encoding, encode, with_binaries
+from verify.representable import representable
 from verify.specification import Query
-from verify.witness import representable, upper_margins
+from verify.witness import upper_margins
 
 # How far above the attained margin the program is cut off, relative to its size: far enough that the solver's tolerance
 # cannot cut the minimum away with it.

@@ -14,9 +14,10 @@ from verify.certify.answer import Answer
 from verify.certify.methods import METHODS, Method
 from verify.certify.options import Options
 from verify.errors import UsageError
+from verify.representable import representable
 from verify.specification import Query
 from verify.verdict import Counterexample, Layers, MarginTable
-from verify.witness import confirm, representable, upper_margins
+from verify.witness import confirm, upper_margins
 
 
 def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTable, list[Counterexample | None]]:
