@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -24,91 +25,112 @@ from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
 from verify.verdict import Verdict
 
-GAIN = 0.03  # a round of tightening that closes less of the worst gap than this is the last one
+GAIN = 0.03  # a round of tightening that closes less than this of every gap is the last one
 ROUNDS = 40
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
+ATTACK = 0.1  # share of the time left that the thorough attack may take
+
+Attack = Callable[[Tensor, float | None], PropertyCounterexample | None]
+"""Positions of clauses and a deadline -> a counterexample, if a thorough attack on them finds one."""
 
 
-def decide_region(
-    network: Network, clauses: Sequence[Clause], limits: Limits, confirm: Confirm, effort: Effort
-) -> Outcome:
+@dataclass(frozen=True)
+class Stage:
+    """What a decision may use: its limits, the judge of proposed points, the attack, and how to branch."""
+
+    limits: Limits
+    confirm: Confirm
+    attack: Attack
+    effort: Effort = field(default_factory=Effort)
+
+    def ascent(self, steps: int, rate: float = 0.25) -> Ascent:
+        """A search within the deadline."""
+        return Ascent(steps=steps, rate=rate, deadline=self.limits.deadline)
+
+    @property
+    def late(self) -> bool:
+        """Whether the time is up."""
+        return self.limits.left() <= 0
+
+
+def decide_region(network: Network, clauses: Sequence[Clause], stage: Stage) -> Outcome:
     """Is some clause satisfied by an x of the region that all of ``clauses`` share?
 
-    CROWN; alpha-CROWN with optimised pre-activation bounds; tightening with the clause as a constraint; branch and bound.
-    Recomputed: every bound, in float64 with its rounding. Trusted: nothing.
+    CROWN; alpha-CROWN with optimised pre-activation bounds; a thorough attack; a quick branch and bound; pre-activation
+    bounds tightened with the clause as a constraint; branch and bound. Recomputed: every bound that verifies, in float64
+    with its rounding. Trusted: nothing.
     """
-    region = clauses[0].region
-    for bounds in _ladder(network, clauses, limits):
-        problem = problem_of(network, region, bounds, clauses)
-        lower = _quick(problem, bounds)
-        clauses_open = (lower <= 0).nonzero().squeeze(1)
-        if not len(clauses_open):
+    if any(not len(clause.d) for clause in clauses):
+        return Outcome(Verdict.UNKNOWN, reason="a clause without rows whose points could not be confirmed")
+    for bounds in _ladder(network, clauses, stage):
+        problem = problem_of(network, clauses[0].region, bounds, clauses)
+        open_ = (_best_rows(problem, bounds) <= 0).nonzero().squeeze(1)
+        if not len(open_):
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
-        if limits.left() <= 0:
+        if stage.late:
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=len(clauses))
-    domains = first_domains(problem).select(clauses_open)
-    quick = replace(effort, work=QUICK * len(domains), share=0.0)
-    return _branched(problem, domains, limits, confirm, (quick, effort))
+    return _searched(problem, first_domains(problem).select(open_), stage)
 
 
-def _branched(
-    problem: Problem, domains: Domains, limits: Limits, confirm: Confirm, efforts: tuple[Effort, Effort]
-) -> Outcome:
-    """A quick search, which decides most clauses that are nearly decided; then intervals tightened, then the long one."""
-    search, quick, bounded = problem.to_search(), efforts[0], len(domains)
-    ascent = Ascent(steps=40, rate=0.25, deadline=limits.deadline)
-    domains, witness = _rooted(problem, search, domains, ascent, confirm)
-    if witness is None and len(domains):
-        first = by_relu_splits(problem, domains, limits, confirm, quick)
-        bounded, witness = bounded + first.bounded, first.counterexample
-        domains = domains.select(torch.isin(domains.clause, first.open.clause))
-    for _ in range(ROUNDS):
-        if witness is not None or not len(domains) or limits.left() <= 0:
-            break
-        before = domains
-        domains = tightened(problem, search, domains, Ascent(steps=20, deadline=limits.deadline))
-        domains, witness = _rooted(problem, search, domains, replace(ascent, rate=0.1), confirm)
-        bounded += len(before)
-        if len(domains) == len(before) and bool((domains.lower < (1.0 - GAIN) * before.lower).all()):
-            break
-    reason = "timeout" if len(domains) else ""
-    if witness is None and len(domains) and limits.left() > 0:
-        rest = by_relu_splits(problem, domains, limits, confirm, efforts[1])
-        bounded, witness, reason = bounded + rest.bounded, rest.counterexample, rest.reason
-    if witness is not None:
-        return Outcome(Verdict.FALSIFIED, witness, domains=bounded)
-    return Outcome(Verdict.UNKNOWN if reason else Verdict.VERIFIED, reason=reason, domains=bounded)
-
-
-def _rooted(
-    problem: Problem, search: Problem, domains: Domains, ascent: Ascent, confirm: Confirm
-) -> tuple[Domains, PropertyCounterexample | None]:
-    """The domains that stay open with longer optimised bounds, and a counterexample that the bounding forms point at."""
-    found = bound(problem, search, domains, ascent)
-    left = ranked(problem, found, Effort().choices)
-    open_ = left.lower <= 0
-    return left.select(open_), confirm(found.points[open_], left.clause[open_])
-
-
-def _ladder(network: Network, clauses: Sequence[Clause], limits: Limits):  # type: ignore[no-untyped-def]
+def _ladder(network: Network, clauses: Sequence[Clause], stage: Stage) -> Iterator[Bounds]:
     """Bounds of every node by dearer and dearer methods."""
-    region = clauses[0].region
-    crown = progressive(by_slopes("dual"), by_slopes("crown"))
-    yield node_bounds(network, region, crown, source="crown")
-    ascent = Ascent(steps=20, deadline=limits.deadline)
-    alpha = progressive(by_slopes("dual"), by_slopes("crown"), by_ascent(ascent))
-    yield node_bounds(network, region, alpha, source="alpha")
+    crown = (by_slopes("dual"), by_slopes("crown"))
+    yield node_bounds(network, clauses[0].region, progressive(*crown), source="crown")
+    alpha = progressive(*crown, by_ascent(stage.ascent(20)))
+    yield node_bounds(network, clauses[0].region, alpha, source="alpha")
 
 
-def _quick(problem: Problem, bounds: Bounds) -> Tensor:
+def _best_rows(problem: Problem, bounds: Bounds) -> Tensor:
     """Each clause's best row by CROWN, (K,)."""
     K, J = problem.rows.shape
     each = torch.eye(J, dtype=torch.float64).expand(K, J, J)
     rows = mixed_rows(problem, torch.arange(K), each, {})
-    flat = replace(
+    together = replace(
         rows,
         coefficient=rows.coefficient.flatten(0, 1).unsqueeze(0),
         constant=rows.constant.flatten(0, 1).unsqueeze(0),
     )
-    lower = spec_bounds(problem.network, problem.region, bounds, flat, fixed_lines(bounds, "crown"))
+    lower = spec_bounds(problem.network, problem.region, bounds, together, fixed_lines(bounds, "crown"))
     return torch.where(problem.rows, lower.reshape(K, J), -torch.inf).amax(1)
+
+
+def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
+    """The stages that work on domains, from the roots of the clauses that are open."""
+    effort, count = stage.effort, problem.count + len(domains)
+    search = problem.to_search()
+    domains, witness = _rooted(problem, search, domains, stage, stage.ascent(40))
+    if witness is None and len(domains):
+        quick = replace(effort, work=QUICK * len(domains), share=0.0)
+        first = by_relu_splits(problem, domains, stage.limits, stage.confirm, quick)
+        count, witness = count + first.bounded, first.counterexample
+        domains = domains.select(torch.isin(domains.clause, first.open.clause))
+    if witness is None and len(domains):
+        share = None if stage.limits.deadline is None else time.perf_counter() + ATTACK * stage.limits.left()
+        witness = stage.attack(domains.clause, share)
+    for _ in range(ROUNDS):
+        if witness is not None or not len(domains) or stage.late:
+            break
+        before = domains
+        domains, witness = _rooted(
+            problem, search, tightened(problem, search, domains, stage.ascent(20)), stage, stage.ascent(40, 0.1)
+        )
+        count += len(before)
+        if len(domains) == len(before) and bool((domains.lower < (1.0 - GAIN) * before.lower).all()):
+            break
+    reason = "timeout" if len(domains) else ""
+    if witness is None and len(domains) and not stage.late:
+        rest = by_relu_splits(problem, domains, stage.limits, stage.confirm, effort)
+        count, witness, reason = count + rest.bounded, rest.counterexample, rest.reason
+    if witness is not None:
+        return Outcome(Verdict.FALSIFIED, witness, domains=count)
+    return Outcome(Verdict.UNKNOWN if reason else Verdict.VERIFIED, reason=reason, domains=count)
+
+
+def _rooted(
+    problem: Problem, search: Problem, domains: Domains, stage: Stage, ascent: Ascent
+) -> tuple[Domains, PropertyCounterexample | None]:
+    """The domains that stay open with longer optimised bounds, and a counterexample that the bounding forms point at."""
+    found = bound(problem, search, domains, ascent)
+    left = ranked(problem, found, stage.effort.choices)
+    open_ = left.lower <= 0
+    return left.select(open_), stage.confirm(found.points[open_], left.clause[open_])

@@ -1,4 +1,4 @@
-"""``verify.decide``: the question of a property, clause by clause, from the cheapest method to the complete ones."""
+"""``verify.decide``: the question of a property, from the quickest attack to branch and bound."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+from torch import Tensor
+
 from verify.attack.clause import candidates
-from verify.attack.search import quick
-from verify.bounds.backward import Rows
-from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
-from verify.branch.outcome import Limits, Outcome
+from verify.attack.search import Search, quick, thorough
+from verify.branch.cascade import Attack, Stage, decide_region
+from verify.branch.outcome import Limits
+from verify.branch.relu import Confirm
 from verify.network import Network
 from verify.property import Clause, Property, PropertyCounterexample
+from verify.representable import representable
 from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause
 
@@ -36,32 +40,81 @@ def decide(
     seed: int = 0,
     replays: Sequence[Replay] = (),
 ) -> Decision:
-    """Does the property hold? Complete but for the time limit (seconds), which ends the search UNKNOWN.
+    """Does the property hold? Complete but for the limits: time (seconds) and memory, which end the search UNKNOWN.
 
     Recomputed: every bound that verifies, in float64 with its rounding; every counterexample is evaluated exactly and by
     every runtime of ``replays``. Trusted: nothing.
     """
     start = time.perf_counter()
     limits = Limits(deadline=None if timeout is None else start + timeout, seed=seed)
+    judge = _Judge(network, prop, tuple(replays), seed)
+    found = judge.attack(range(len(prop.clauses)), quick(seed=seed, deadline=limits.deadline))
     domains, reason = 0, ""
-    attacked = candidates(network, prop.clauses, quick(seed=seed, deadline=limits.deadline))
-    for k, (clause, points) in enumerate(zip(prop.clauses, attacked, strict=True)):
-        found = confirm_clause(network, clause, points, number=k, replays=replays)
+    for numbers in _by_region(prop):
         if found is not None:
-            return Decision(Verdict.FALSIFIED, found, "", domains, time.perf_counter() - start)
-    for clause in prop.clauses:
-        outcome = _clause(network, clause)
-        domains += outcome.domains
+            break
+        stage = Stage(limits, judge.points(numbers), judge.again(numbers))
+        outcome = decide_region(network, [prop.clauses[k] for k in numbers], stage)
+        domains, found = domains + outcome.domains, outcome.counterexample
         if outcome.verdict is Verdict.UNKNOWN:
             reason = outcome.reason
-    verdict = Verdict.UNKNOWN if reason else Verdict.VERIFIED
-    return Decision(verdict, None, reason, domains, time.perf_counter() - start)
+    verdict = Verdict.FALSIFIED if found is not None else Verdict.UNKNOWN if reason else Verdict.VERIFIED
+    seconds = time.perf_counter() - start
+    return Decision(verdict, found, reason if verdict is Verdict.UNKNOWN else "", domains, seconds)
 
 
-def _clause(network: Network, clause: Clause) -> Outcome:
-    bounds = node_bounds(network, clause.region, by_slopes("crown"), source="crown")
-    rows = Rows(len(network.nodes) - 1, clause.C.unsqueeze(0), clause.d.unsqueeze(0))
-    lower = spec_bounds(network, clause.region, bounds, rows, fixed_lines(bounds, "crown"))
-    if len(clause.d) and bool((lower > 0).any()):
-        return Outcome(Verdict.VERIFIED, domains=1)
-    return Outcome(Verdict.UNKNOWN, reason="incomplete method", domains=1)
+def _by_region(prop: Property) -> list[list[int]]:
+    """The numbers of the clauses, those of one region together."""
+    together: dict[int, list[int]] = {}
+    for k, clause in enumerate(prop.clauses):
+        together.setdefault(id(clause.region), []).append(k)
+    return list(together.values())
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Says of proposed points whether one is a counterexample of the property."""
+
+    network: Network
+    prop: Property
+    replays: tuple[Replay, ...]
+    seed: int
+
+    def attack(self, numbers: Sequence[int], search: Search) -> PropertyCounterexample | None:
+        """Attack the clauses ``numbers`` of the property."""
+        clauses = [self.prop.clauses[k] for k in numbers]
+        for k, points in zip(numbers, candidates(self.network, clauses, search), strict=True):
+            found = self._confirmed(k, points)
+            if found is not None:
+                return found
+        return None
+
+    def again(self, numbers: Sequence[int]) -> Attack:
+        """The thorough attack on some of the clauses ``numbers``, given by their positions, within a deadline."""
+        return lambda open_, deadline: self.attack(
+            [numbers[i] for i in open_.tolist()], thorough(seed=self.seed, deadline=deadline)
+        )
+
+    def points(self, numbers: Sequence[int]) -> Confirm:
+        """The judge of points that bounding forms propose about the clauses ``numbers``."""
+        clauses = [self.prop.clauses[k] for k in numbers]
+        small = self.network.to(dtype=torch.float32)
+        C, d = [c.C.float() for c in clauses], [c.d.float() for c in clauses]
+
+        def judge(x: Tensor, clause: Tensor) -> PropertyCounterexample | None:
+            """Points (N, *shape), and which clause each was proposed for."""
+            if not len(x):
+                return None
+            scores = small(x.float())
+            worst = torch.stack([(C[k] @ y + d[k]).amax() for k, y in zip(clause.tolist(), scores, strict=True)])
+            i = int(worst.argmin())
+            k = int(clause[i])
+            if worst[i] <= 0:
+                return self._confirmed(numbers[k], representable(clauses[k].region, x[i : i + 1]))
+            return None
+
+        return judge
+
+    def _confirmed(self, number: int, points: Tensor) -> PropertyCounterexample | None:
+        clause: Clause = self.prop.clauses[number]
+        return confirm_clause(self.network, clause, points, number=number, replays=self.replays)
