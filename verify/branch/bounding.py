@@ -38,11 +38,15 @@ class Bounded:
 
 @dataclass(frozen=True)
 class Proposal:
-    """Multipliers of a batch of forms: ``alpha`` and ``beta`` by ReLU, (N, S, columns), ``mix`` (N, S, J)."""
+    """Multipliers of a batch of forms: ``alpha`` and ``beta`` by ReLU, (N, S, columns), ``mix`` (N, S, J).
+
+    ``pace``: the size of a useful ``mix``, which scales the steps of a search.
+    """
 
     alpha: dict[int, Tensor]
     beta: dict[int, Tensor]
     mix: Tensor
+    pace: Tensor | float = 1.0
 
 
 def bound(problem: Problem, search: Problem, domains: Domains, ascent: Ascent) -> Bounded:
@@ -141,7 +145,7 @@ def climbed(
 
     parameters = [Parameter(alpha) for alpha in start.alpha.values()]
     parameters += [Parameter(beta, 0.0, torch.inf) for beta in start.beta.values()]
-    parameters += [Parameter(start.mix, 0.0, torch.inf)] if mixes else []
+    parameters += [Parameter(start.mix, 0.0, torch.inf, start.pace)] if mixes else []
     best, _ = climb(form, parameters, ascent, enough=enough)
     alphas, betas = best[: len(start.alpha)], best[len(start.alpha) : len(start.alpha) + len(start.beta)]
     return Proposal(

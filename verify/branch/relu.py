@@ -15,7 +15,7 @@ from verify.branch.domains import Domains, joined, split
 from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
-from verify.branch.tighten import tightened, unstable_columns
+from verify.branch.tighten import tightened
 from verify.property import PropertyCounterexample
 
 Confirm = Callable[[Tensor, Tensor], PropertyCounterexample | None]
@@ -33,7 +33,8 @@ class Effort:
 
     steps: int = 20
     rate: float = 0.1
-    choices: int = 4  # columns tried before a split
+    choices: int = 24  # columns that a domain remembers as promising, whose intervals are tightened
+    trials: int = 4  # of which so many are tried before a split
     batch_bytes: int = 128 * 2**20  # what the coefficients of one batch may take
     most: int = 512  # domains in one batch
     tighten_steps: int = 10
@@ -112,23 +113,23 @@ def _due(search: _Search, pool: Domains) -> Tensor:
     stale = (pool.stale >= STALE).nonzero().squeeze(1)
     if credit <= 0 or not len(stale):
         return stale[:0]
-    cost = (2.0 * search.effort.tighten_steps * unstable_columns(pool.select(stale))).cumsum(0)
+    cost = (2.0 * search.effort.tighten_steps * (pool.choices[stale] >= 0).sum(1)).cumsum(0)
     return stale[: max(1, int((cost <= credit).sum()))]
 
 
 def _halved(search: _Search, domains: Domains) -> Domains:
     """What stays open of the halves of ``domains``."""
-    halves = split(domains, tried(search.copy, domains))
-    search.splitting += len(halves) * (search.effort.steps + search.effort.choices)
+    halves = split(domains, tried(search.copy, domains, search.effort.trials))
+    search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 
 
 def _tightened(search: _Search, domains: Domains) -> Domains:
     """The domains with tighter intervals, those that stay open; worth another round where it gained much."""
     steps, before = search.effort.tighten_steps, domains.lower
-    search.tightening += float(2.0 * steps * unstable_columns(domains).sum())
+    search.tightening += float(2.0 * steps * (domains.choices >= 0).sum())
     ascent = Ascent(steps=steps, deadline=search.limits.deadline)
-    tighter = tightened(search.problem, search.copy, domains, ascent)
+    tighter = tightened(search.problem, search.copy, domains, ascent, chosen=True)
     return _bounded(search, replace(tighter, stale=torch.zeros_like(tighter.stale)), before)
 
 

@@ -34,14 +34,14 @@ def _score(pre: Interval, coefficient: Tensor | None, index: Tensor) -> Tensor:
     return height * size + torch.where(free, 1e-300, 0.0)  # an unstable neuron is always worth more than a stable one
 
 
-def tried(search: Problem, domains: Domains) -> Tensor:
-    """The column (N,) of each domain's choices whose halves have the best bounds, by trial (De Palma et al. 2021, FSB)."""
-    count = domains.choices.shape[1]
-    if count == 1:
-        return domains.choices[:, 0]
-    owner = torch.arange(len(domains)).repeat_interleave(count)
-    column = domains.choices.flatten()
+def tried(search: Problem, domains: Domains, count: int) -> Tensor:
+    """The column (N,) whose halves have the best bounds, by trial of ``count`` choices (De Palma et al. 2021, FSB)."""
+    choices = domains.choices[:, :count]
+    if choices.shape[1] == 1:
+        return choices[:, 0]
+    owner = torch.arange(len(domains)).repeat_interleave(choices.shape[1])
+    column = choices.flatten()
     halves = split(domains.select(owner), column.clamp(min=0))
-    active, inactive = estimate(search, halves).clamp(max=0).unflatten(0, (2, len(domains), count))
-    score = torch.where(domains.choices >= 0, active + inactive, -torch.inf)
-    return domains.choices.gather(1, score.argmax(1, keepdim=True))[:, 0]
+    active, inactive = estimate(search, halves).clamp(max=0).unflatten(0, (2, *choices.shape))
+    score = torch.where(choices >= 0, active + inactive, -torch.inf)
+    return choices.gather(1, score.argmax(1, keepdim=True))[:, 0]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from verify.bounds.climb import Ascent
+from verify.bounds.nouns import Interval
 from verify.branch.bounding import Proposal, climbed, form_bound
 from verify.branch.domains import Domains, intervals
 from verify.branch.problem import Problem
@@ -20,24 +21,30 @@ from verify.branch.problem import Problem
 MEMORY_BYTES = 512 * 2**20
 
 
-def tightened(problem: Problem, search: Problem, domains: Domains, ascent: Ascent) -> Domains:
+def tightened(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, *, chosen: bool = False) -> Domains:
     """The domains with tighter ``low`` and ``high``, from the last ReLU to the first; never looser.
 
-    From the last, since the clause constrains that one most, and each that gets tighter helps those before it.
+    From the last, since the clause constrains that one most, and each that gets tighter helps those before it. With
+    ``chosen`` only the columns that are among some domain's ``choices``.
 
     Recomputed: every bound, in float64 with its rounding, from multipliers that the float32 search proposed. Trusted: the
     domains' intervals so far, as :func:`verify.branch.bounding.bound` does.
     """
     for r in reversed(problem.columns.index):
         if not ascent.late:
-            domains = _layer(problem, search, domains, ascent, r)
+            domains = _layer(problem, search, domains, ascent, r, chosen)
     return domains
 
 
-def _layer(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, r: int) -> Domains:
+def _layer(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, r: int, chosen: bool) -> Domains:
     at, index = problem.columns.place[r], problem.columns.index[r]
     low, high = domains.low.clone(), domains.high.clone()
-    open_ = ((domains.low[:, at] < 0) & (domains.high[:, at] > 0)).any(0).nonzero().squeeze(1)
+    wanted = ((domains.low[:, at] < 0) & (domains.high[:, at] > 0)).any(0)
+    if chosen:
+        named = torch.zeros(problem.columns.count, dtype=torch.bool)
+        named[domains.choices[domains.choices >= 0]] = True
+        wanted &= named[at]
+    open_ = wanted.nonzero().squeeze(1)
     if not len(open_):
         return domains
     total = sum(math.prod(node.shape) for node in problem.network.nodes)
@@ -71,6 +78,7 @@ def _both(
             if bool((domains.phase[:, at] != 0).any())
         },
         torch.zeros(len(domains), width, domains.mix.shape[1]),
+        _pace(search, domains, intervals(search, domains)[r], neurons),
     )
     found = climbed(search, domains, start, ascent, also={node: one_hot.float()})
     lower = form_bound(problem, domains, found, pre=intervals(problem, domains), also={node: one_hot})
@@ -78,6 +86,13 @@ def _both(
     return below, negated
 
 
-def unstable_columns(domains: Domains) -> Tensor:
-    """How many columns of each domain (N,) are unstable."""
-    return ((domains.low < 0) & (domains.high > 0)).sum(1)
+def _pace(search: Problem, domains: Domains, pre: Interval, neurons: Tensor) -> Tensor:
+    """The size of a useful weight of the clause's rows, (N, 2k, J): the neuron's range over the row's.
+
+    A row reaches from its bound to what it is in the middle of the region, about.
+    """
+    middle = search.network((search.region.lower + search.region.upper) / 2)[0]
+    row = (search.C[domains.clause] @ middle + search.d[domains.clause]).abs()
+    row = row - domains.lower.float().clamp(min=-1e30, max=0).unsqueeze(1)
+    width = (pre.upper - pre.lower).flatten(1)[:, neurons]
+    return torch.cat([width, width], 1).unsqueeze(2) / row.clamp(min=1e-6).unsqueeze(1)
