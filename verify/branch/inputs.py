@@ -1,0 +1,202 @@
+"""Input branch and bound: halve the box of inputs until every part is excluded, or a point that satisfies the clause is met.
+
+For few inputs this beats branching on ReLUs: the parts are boxes again, on which most ReLUs are stable, and
+thousands of them are bounded at once. Each round takes boxes off a stack; one forward pass of affine forms bounds the
+pre-activations, one backward pass puts linear forms below the clause's rows (CROWN's slopes and the parallel ones), the forms
+exclude boxes and clip the others (:mod:`verify.branch.clip`), and what is left is halved where it helps most
+(:mod:`verify.branch.sensitivity`).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from verify.bounds.backward import LinearForm, Rows, backward_form
+from verify.bounds.compute import node_bounds
+from verify.bounds.forward import Forward, forward_bounds
+from verify.bounds.relaxation import Lines, crown_slope
+from verify.branch.boxes import Stack, halve
+from verify.branch.clip import clip
+from verify.branch.outcome import Limits, Outcome
+from verify.branch.sensitivity import scores
+from verify.errors import UsageError
+from verify.floating import down
+from verify.network import Network
+from verify.property import Clause, PropertyCounterexample
+from verify.region import Box, LinfBall, box
+from verify.verdict import Verdict
+from verify.witness import Replay, confirm_clause, representable
+
+FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
+BATCH_BYTES = 8 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
+FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
+
+
+def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
+    """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary."""
+    varying = int((clause.region.lower < clause.region.upper).sum())
+    return 0 < varying <= FEW and _is_box(clause.region) and bool(network.relus)
+
+
+def by_input_splits(
+    network: Network, clause: Clause, limits: Limits, *, number: int = 0, replays: Sequence[Replay] = ()
+) -> Outcome:
+    """Does any x satisfy the clause? By halving the inputs, until every part is excluded or a point is confirmed.
+
+    Recomputed: every bound that excludes a part, in float64 with its rounding; the counterexample, by
+    :func:`verify.witness.confirm_clause`. UNKNOWN with the reason ``timeout``, ``memory``, or ``incomplete method`` where
+    parts too small to be halved are left. Raises UsageError for an l_2 or l_1 ball: its parts are not boxes.
+    """
+    if not _is_box(clause.region):
+        raise UsageError("inputs are split over boxes: an l2 or l1 ball needs another method")
+    search = _prepared(network, clause, limits, number, replays)
+    if not len(clause.d):
+        found = search.confirm(search.centres(*search.root()))
+        return Outcome(Verdict.FALSIFIED, found) if found else Outcome(Verdict.UNKNOWN, reason="incomplete method")
+    return _run(search)
+
+
+def _is_box(region: Box) -> bool:
+    return type(region) in (Box, LinfBall)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One question, and what is the same for all its boxes; boxes are (B, n) over the coordinates ``varying``."""
+
+    network: Network
+    clause: Clause
+    limits: Limits
+    number: int
+    replays: Sequence[Replay]
+    varying: Tensor
+    underflow: Tensor
+    batch: int
+
+    def root(self) -> tuple[Tensor, Tensor]:
+        """The clause's region as a batch of one box."""
+        region = self.clause.region
+        return region.lower.flatten(1)[:, self.varying], region.upper.flatten(1)[:, self.varying]
+
+    def region(self, lower: Tensor, upper: Tensor) -> Box:
+        """The inputs of boxes (B, n)."""
+        return box(self._inputs(self.clause.region.lower, lower), self._inputs(self.clause.region.upper, upper))
+
+    def centres(self, lower: Tensor, upper: Tensor) -> Tensor:
+        """The middles of boxes, (B, *shape)."""
+        return self._inputs(self.clause.region.lower, lower / 2 + upper / 2)
+
+    def _inputs(self, rest: Tensor, values: Tensor) -> Tensor:
+        full = rest.flatten(1).expand(len(values), -1).clone()
+        full[:, self.varying] = values
+        return full.reshape(len(values), *rest.shape[1:])
+
+    def confirm(self, points: Tensor) -> PropertyCounterexample | None:
+        """The first of the points that satisfies the clause, moved to float32 numbers if that can be."""
+        rounded = representable(self.clause.region.select(torch.zeros(len(points), dtype=torch.long)), points)
+        return confirm_clause(
+            self.network, self.clause, torch.cat([rounded, points]), number=self.number, replays=self.replays
+        )
+
+
+def _prepared(
+    network: Network, clause: Clause, limits: Limits, number: int, replays: Sequence[Replay]
+) -> _Search:
+    region = clause.region
+    varying = (region.lower < region.upper).flatten().nonzero().squeeze(1)
+    root = node_bounds(network, region)
+    widest = max(math.prod(node.shape) for node in network.nodes)
+    # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
+    terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
+    batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
+    return _Search(network, clause, limits, number, replays, varying, root.underflow, batch)
+
+
+def _run(search: _Search) -> Outcome:
+    limits, stack, domains, stuck = search.limits, Stack(), 0, False
+    stack.push(*search.root())
+    while stack.count:
+        if limits.left() <= 0:
+            return Outcome(Verdict.UNKNOWN, reason="timeout", domains=domains)
+        if stack.bytes > limits.memory_bytes:
+            return Outcome(Verdict.UNKNOWN, reason="memory", domains=domains)
+        lower, upper = stack.pop(search.batch)
+        domains += len(lower)
+        found, left = _bounded(search, lower, upper)
+        if found is not None:
+            return Outcome(Verdict.FALSIFIED, found, domains=domains)
+        if len(left.lower):
+            times = 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
+            below, above, bad = halve(left.lower, left.upper, left.score, min(times, 3))
+            stuck |= bool(bad.any())
+            stack.push(below, above)
+    if stuck:
+        return Outcome(Verdict.UNKNOWN, reason="incomplete method", domains=domains)
+    return Outcome(Verdict.VERIFIED, domains=domains)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Boxes that are not excluded, clipped, and how much it helps to halve each coordinate; the best hope comes last."""
+
+    lower: Tensor
+    upper: Tensor
+    score: Tensor
+
+
+def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCounterexample | None, _Left]:
+    """Bound a batch of boxes: a counterexample met on the way, and what is left of them."""
+    clause = search.clause
+    region = search.region(lower, upper)
+    forward = forward_bounds(search.network, region, search.varying, search.underflow)
+    form = _below_rows(search, forward)
+    # Coordinates that do not vary are points, up to the rounding of their ends: they become constant.
+    a, c = _over_varying(search, form)
+    clipped, cut, excluded = clip(lower, upper, a, c)
+    points = search.centres(lower, upper)
+    value = (search.network(points) @ clause.C.T + clause.d).amax(1)
+    found = None
+    if bool((value <= 0).any()):
+        found = search.confirm(points[value.argsort()[:8]])
+    bound = c + box(lower, upper).minimise(a)
+    best = bound.argmax(1)
+    row = torch.arange(len(best))
+    felt = {r: v.expand(len(best), *v.shape[1:])[row, best] for r, v in form.at_relus.items()}
+    score = scores(forward, upper - lower, a[row, best], felt)
+    score = score * ((cut - clipped) / (upper - lower).clamp(min=1e-300))
+    keep = (~excluded).nonzero().squeeze(1)
+    keep = keep[value[keep].argsort(descending=True, stable=True)]
+    return found, _Left(clipped[keep], cut[keep], score[keep])
+
+
+def _below_rows(search: _Search, forward: Forward) -> LinearForm:
+    """Linear forms below the rows, (B, 2S, *shape): with CROWN's slopes, then with the parallel lines."""
+    clause, network = search.clause, search.network
+    rows = Rows(len(network.nodes) - 1, clause.C.repeat(2, 1).unsqueeze(0), clause.d.repeat(2).unsqueeze(0))
+    lines = {}
+    for r, (slope, intercept) in forward.chords.items():
+        slope, intercept = slope.unsqueeze(1), intercept.unsqueeze(1)
+        crown = crown_slope(forward.bounds.pre[r]).unsqueeze(1)
+        count = len(clause.d)
+        lower = torch.cat([crown] * count + [slope] * count, 1)
+        lines[r] = Lines(lower, slope, intercept)
+    return backward_form(network, forward.bounds, rows, lines)
+
+
+def _over_varying(search: _Search, form: LinearForm) -> tuple[Tensor, Tensor]:
+    """The form over the varying coordinates alone: ``a`` (B, 2S, n) and ``c`` (B, 2S), rounded down."""
+    a = form.coefficient.flatten(2)
+    fixed = torch.ones(a.shape[2], dtype=torch.bool)
+    fixed[search.varying] = False
+    if not bool(fixed.any()):
+        return a, form.constant
+    region = search.clause.region
+    rest = box(region.lower.flatten(1)[:, fixed], region.upper.flatten(1)[:, fixed])
+    lows = rest.select(torch.zeros(len(a), dtype=torch.long)).minimise(a[:, :, fixed])
+    return a[:, :, search.varying], down(form.constant + lows)
