@@ -18,9 +18,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from verify.bounds.compute import Scope
 from verify.bounds.nouns import Bounds, Interval, unstable
-from verify.bounds.relaxation import chord
+from verify.bounds.relaxation import Lines, chord, crown_slope
 from verify.bounds.rounding import slack
+from verify.bounds.scattered import scattered_bounds
 from verify.errors import SoundnessError
 from verify.floating import TINY, UNIT, gamma, require_gradual_underflow, up
 from verify.network import Network, Node
@@ -50,32 +52,35 @@ class Form:
 
 @dataclass(frozen=True)
 class Forward:
-    """What one pass found: ``bounds`` of every node; by ReLU, its chords (slope, intercept) and ``reach`` (B, n, *shape).
+    """What one pass found: ``bounds`` of every node; by ReLU, CROWN's ``lines`` and ``reach`` (B, n, *shape).
 
     ``reach``: how far half of each varying coordinate's width moves the pre-activation, with a sign; a search's hint.
     """
 
     bounds: Bounds
-    chords: Mapping[int, tuple[Tensor, Tensor]]
+    lines: Mapping[int, Lines]
     reach: Mapping[int, Tensor]
 
 
 def forward_bounds(
-    network: Network, region: Box, varying: Tensor, underflow: Tensor, known: Mapping[int, Interval] | None = None
+    network: Network, region: Box, varying: Tensor, underflow: Tensor, *, refine: bool = False
 ) -> Forward:
     """Intervals of every node over the boxes ``region``, from affine forms.
 
     ``varying`` (n,): the positions, in the flattened input, of the coordinates that are more than a point in any of the
     boxes. ``underflow`` (1,) or (B,): what underflow may lose in a backward pass, as the bounds of a region that holds
-    all the boxes have it. ``known``: pre-activation bounds by ReLU that hold already (a parent's), intersected too.
+    all the boxes have it. ``refine``: tighten the neurons that are left unstable by a backward pass each, with CROWN's
+    slopes, before the pass goes on: worth twice the price on boxes that the plain pass does not exclude.
 
-    Recomputed: everything else, with the rounding of float64 in ``error``. Trusted: that ``known`` and ``underflow`` hold.
+    Recomputed: everything else, with the rounding of float64 in ``error``. Trusted: that ``underflow`` holds.
     """
     require_gradual_underflow()
+    lost = underflow.expand(region.count)
+    refined: set[int] = set()
     forms: list[Form] = []
     values: list[Interval] = []
     losses: list[Tensor | None] = []
-    chords: dict[int, tuple[Tensor, Tensor]] = {}
+    lines: dict[int, Lines] = {}
     reach: dict[int, Tensor] = {}
     for i, node in enumerate(network.nodes):
         inputs = [forms[j] for j in node.inputs]
@@ -87,13 +92,17 @@ def forward_bounds(
             value = form.interval()
         elif isinstance(node.operator, ReLU):
             start = node.inputs[0]
-            if known is not None:
-                where = f"a parent's bounds of node {network.nodes[start].name!r}"
-                values[start] = values[start].intersect(known[i], where=where)
+            if refine and lines and start not in refined:
+                wanted = unstable(values[start]).flatten(1)
+                so_far = Bounds(tuple(values), {}, tuple(losses), lost, "forward")
+                scope = Scope(network, region, so_far, start, torch.arange(wanted.shape[1]), wanted)
+                values[start] = scattered_bounds(scope, lines)
+                refined.add(start)
             at = values[start]
-            chords[i] = chord(at)
+            s, t = chord(at)
+            lines[i] = Lines(crown_slope(at).unsqueeze(1), s.unsqueeze(1), t.unsqueeze(1))
             reach[i] = inputs[0].terms[:, 1 : len(varying) + 1]
-            form = _relu(inputs[0], chords[i], unstable(at))
+            form = _relu(inputs[0], s, t, unstable(at))
             value = Interval(at.lower.clamp(min=0), at.upper.clamp(min=0))
         else:
             form = _JOINS[type(node.operator)](node, _aligned(inputs))
@@ -104,8 +113,7 @@ def forward_bounds(
     if not bool(torch.isfinite(values[-1].upper - values[-1].lower).all()):
         raise SoundnessError("bounds overflow float64: the region or the weights are too large to bound")
     pre = {r: values[network.nodes[r].inputs[0]] for r in network.relus}
-    lost = underflow.expand(region.count)
-    return Forward(Bounds(tuple(values), pre, tuple(losses), lost, "forward"), chords, reach)
+    return Forward(Bounds(tuple(values), pre, tuple(losses), lost, "forward"), lines, reach)
 
 
 def input_form(region: Box, varying: Tensor) -> Form:
@@ -140,9 +148,8 @@ def _linear(op: Linear, form: Form) -> tuple[Form, Tensor | None]:
     return Form(terms, error + (width + 2) * (op.terms + 1) * (2.0 * TINY), _size(terms)), loss
 
 
-def _relu(form: Form, line: tuple[Tensor, Tensor], free: Tensor) -> Form:
+def _relu(form: Form, s: Tensor, t: Tensor, free: Tensor) -> Form:
     """``relu(y)`` lies in ``s y + [0, t]``: everything times s, ``t/2`` to the centre and ``t/2`` a new generator."""
-    s, t = line
     half = t / 2
     old, slot, most = form.terms.shape[1], free.flatten(1).cumsum(1), 0
     owner, neuron = free.flatten(1).nonzero().unbind(1)

@@ -23,21 +23,16 @@ def clip(lower: Tensor, upper: Tensor, a: Tensor, c: Tensor) -> tuple[Tensor, Te
     that is returned, and an excluded box has none. Recomputed: every end, rounded outwards, never past the end it had.
     Trusted: that the forms hold over the boxes that came in.
     """
+    size = a.abs()
     excluded = torch.zeros(len(lower), dtype=torch.bool)
     for _ in range(ROUNDS):
-        for row, constant in zip(a.unbind(1), c.unbind(1), strict=True):
-            least = down(box(lower, upper).minimise(row.unsqueeze(1))[:, 0] + constant)
-            excluded |= least > 0
-            lower, upper = _cut(lower, upper, row, least.clamp(max=0))
+        least = down(box(lower, upper).minimise(a) + c)
+        # A coordinate with a_i = 0 has an infinite room, or 0 / 0; neither is looked at.
+        room = up(-least.clamp(max=0).unsqueeze(2) / size)
+        highest = torch.where(a > 0, up(lower.unsqueeze(1) + room), torch.inf).amin(1)
+        lowest = torch.where(a < 0, down(upper.unsqueeze(1) - room), -torch.inf).amax(1)
+        below, above = torch.maximum(lower, lowest), torch.minimum(upper, highest)
+        empty = (least > 0).any(1) | (below > above).any(1)
+        excluded |= empty
+        lower, upper = torch.where(empty.unsqueeze(1), lower, below), torch.where(empty.unsqueeze(1), upper, above)
     return lower, upper, excluded
-
-
-def _cut(lower: Tensor, upper: Tensor, a: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
-    """Each end at ``room = -least / |a_i|`` from the other one, rounded outwards, where that is inside the box.
-
-    A coordinate with ``a_i = 0`` has an infinite room, as has one whose quotient overflows; 0 / 0 is NaN and cuts nothing.
-    """
-    room = up(-least.unsqueeze(1) / a.abs())
-    highest = torch.where(a > 0, up(lower + room), torch.inf)
-    lowest = torch.where(a < 0, down(upper - room), -torch.inf)
-    return torch.fmin(torch.fmax(lower, lowest), upper), torch.fmax(torch.fmin(upper, highest), lower)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -20,7 +20,6 @@ from torch import Tensor
 from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.compute import node_bounds
 from verify.bounds.forward import Forward, forward_bounds
-from verify.bounds.relaxation import Lines, crown_slope
 from verify.branch.boxes import Stack, halve
 from verify.branch.clip import clip
 from verify.branch.outcome import Limits, Outcome
@@ -34,7 +33,8 @@ from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause, representable
 
 FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
-BATCH_BYTES = 8 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
+BATCH_BYTES = 32 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
+TIGHT = True
 FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
 
 
@@ -154,7 +154,7 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     """Bound a batch of boxes: a counterexample met on the way, and what is left of them."""
     clause = search.clause
     region = search.region(lower, upper)
-    forward = forward_bounds(search.network, region, search.varying, search.underflow)
+    forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=TIGHT)
     form = _below_rows(search, forward)
     # Coordinates that do not vary are points, up to the rounding of their ends: they become constant.
     a, c = _over_varying(search, form)
@@ -179,13 +179,9 @@ def _below_rows(search: _Search, forward: Forward) -> LinearForm:
     """Linear forms below the rows, (B, 2S, *shape): with CROWN's slopes, then with the parallel lines."""
     clause, network = search.clause, search.network
     rows = Rows(len(network.nodes) - 1, clause.C.repeat(2, 1).unsqueeze(0), clause.d.repeat(2).unsqueeze(0))
-    lines = {}
-    for r, (slope, intercept) in forward.chords.items():
-        slope, intercept = slope.unsqueeze(1), intercept.unsqueeze(1)
-        crown = crown_slope(forward.bounds.pre[r]).unsqueeze(1)
-        count = len(clause.d)
-        lower = torch.cat([crown] * count + [slope] * count, 1)
-        lines[r] = Lines(lower, slope, intercept)
+    count, lines = len(clause.d), {}
+    for r, line in forward.lines.items():
+        lines[r] = replace(line, lower=torch.cat([line.lower] * count + [line.upper] * count, 1))
     return backward_form(network, forward.bounds, rows, lines)
 
 

@@ -23,7 +23,7 @@ def scores(forward: Forward, width: Tensor, a: Tensor, at_relus: dict[int, Tenso
     """
     total = a.abs() * width / 2
     for r, coefficient in at_relus.items():
-        slope, intercept = forward.chords[r]
+        slope, intercept = forward.lines[r].upper.squeeze(1), forward.lines[r].intercept.squeeze(1)
         felt = coefficient.abs() * unstable(forward.bounds.pre[r])
         reach = forward.reach[r].abs().flatten(2)
         gain = reach * ((1 - slope) ** 2 + slope**2).flatten(1).unsqueeze(1)
