@@ -7,6 +7,7 @@ Every method of this project is this pass with other slopes (DESIGN.md section 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class _Pass:
             return
         total = self.pending[j] + a
         self.pending[j] = total
-        size = total[0, 0].numel()
+        size = math.prod(total.shape[2:])
         magnitude = self.bounds.values[j].magnitude() * (2.0 * UNIT * (1.0 + gamma(size + 8)))
         self.lose(up(_dot(total.abs(), magnitude)))
 
@@ -188,7 +189,7 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
 def _at_interval(state: _Pass, i: int, a: Tensor) -> None:
     """``a . v >= sum min(a l, a u)`` at a node whose interval is known."""
     at = state.bounds.values[i]
-    size = a[0, 0].numel()
+    size = math.prod(a.shape[2:])
     loss = up(_dot(a.abs(), at.magnitude() * (gamma(2 * size + 8) * (1.0 + gamma(size)))))
     low = _dot(a.clamp(min=0), at.lower) + _dot(a.clamp(max=0), at.upper)
     state.constant = down(state.constant + (low - loss))

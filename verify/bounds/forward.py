@@ -30,6 +30,9 @@ from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import Box, centre_and_radius
 
 
+SHARE = 3  # boxes with more than one neuron in this many unstable in a layer are too wide to be worth refining
+
+
 @dataclass(frozen=True)
 class Form:
     """An affine form of a node: ``terms`` (B, 1 + K, *shape), the centre first, and ``error`` (B, *shape) >= 0.
@@ -60,6 +63,14 @@ class Forward:
     bounds: Bounds
     lines: Mapping[int, Lines]
     reach: Mapping[int, Tensor]
+
+    def select(self, index: Tensor) -> Forward:
+        """What was found of the boxes ``index`` (k,)."""
+        return Forward(
+            self.bounds.select(index),
+            {r: line.select(index) for r, line in self.lines.items()},
+            {r: moved[index] for r, moved in self.reach.items()},
+        )
 
 
 def forward_bounds(
@@ -94,6 +105,7 @@ def forward_bounds(
             start = node.inputs[0]
             if refine and lines and start not in refined:
                 wanted = unstable(values[start]).flatten(1)
+                wanted &= wanted.sum(1, keepdim=True) * SHARE <= wanted.shape[1]
                 so_far = Bounds(tuple(values), {}, tuple(losses), lost, "forward")
                 scope = Scope(network, region, so_far, start, torch.arange(wanted.shape[1]), wanted)
                 values[start] = scattered_bounds(scope, lines)

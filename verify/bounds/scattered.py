@@ -35,7 +35,8 @@ def scattered_bounds(
     rows = neuron_rows(scope, scope.index)
     widest = max(math.prod(node.shape) for node in network.nodes[: start + 1])
     at_once = max(64, CACHE_BYTES // (6 * widest * lower.element_size()))
-    for owner, place in (p.unbind(1) for p in scope.wanted.nonzero().split(at_once)):
+    pairs = scope.wanted.nonzero()
+    for owner, place in (p.unbind(1) for p in pairs.split(at_once) if len(p)):
         coefficient, constant = rows.coefficient[0, place].unsqueeze(1), rows.constant[0, place].unsqueeze(1)
         both = Rows(rows.start, torch.cat([coefficient, -coefficient], 1), torch.cat([constant, -constant], 1))
         own = {r: line.select(owner) for r, line in lines.items()}

@@ -20,12 +20,13 @@ from torch import Tensor
 from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.compute import node_bounds
 from verify.bounds.forward import Forward, forward_bounds
+from verify.bounds.optimise import Ascent, Search, optimise, small_bounds
 from verify.branch.boxes import Stack, halve
 from verify.branch.clip import clip
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.sensitivity import scores
 from verify.errors import UsageError
-from verify.floating import down
+from verify.floating import TINY, down
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
 from verify.region import Box, LinfBall, box
@@ -34,7 +35,7 @@ from verify.witness import Replay, confirm_clause, representable
 
 FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
 BATCH_BYTES = 32 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
-TIGHT = True
+STEPS = 5  # of ascent on the slopes for boxes that fixed slopes do not exclude
 FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
 
 
@@ -78,6 +79,7 @@ class _Search:
     varying: Tensor
     underflow: Tensor
     batch: int
+    small: Network
 
     def root(self) -> tuple[Tensor, Tensor]:
         """The clause's region as a batch of one box."""
@@ -115,7 +117,7 @@ def _prepared(
     # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
     terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
     batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
-    return _Search(network, clause, limits, number, replays, varying, root.underflow, batch)
+    return _Search(network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32))
 
 
 def _run(search: _Search) -> Outcome:
@@ -153,26 +155,43 @@ class _Left:
 def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCounterexample | None, _Left]:
     """Bound a batch of boxes: a counterexample met on the way, and what is left of them."""
     clause = search.clause
-    region = search.region(lower, upper)
-    forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=TIGHT)
-    form = _below_rows(search, forward)
-    # Coordinates that do not vary are points, up to the rounding of their ends: they become constant.
-    a, c = _over_varying(search, form)
-    clipped, cut, excluded = clip(lower, upper, a, c)
     points = search.centres(lower, upper)
     value = (search.network(points) @ clause.C.T + clause.d).amax(1)
-    found = None
     if bool((value <= 0).any()):
-        found = search.confirm(points[value.argsort()[:8]])
-    bound = c + box(lower, upper).minimise(a)
-    best = bound.argmax(1)
-    row = torch.arange(len(best))
-    felt = {r: v.expand(len(best), *v.shape[1:])[row, best] for r, v in form.at_relus.items()}
-    score = scores(forward, upper - lower, a[row, best], felt)
-    score = score * ((cut - clipped) / (upper - lower).clamp(min=1e-300))
-    keep = (~excluded).nonzero().squeeze(1)
-    keep = keep[value[keep].argsort(descending=True, stable=True)]
-    return found, _Left(clipped[keep], cut[keep], score[keep])
+        found = search.confirm(points[value.argsort(stable=True)[:8]])
+        if found is not None:
+            return found, _Left(lower[:0], upper[:0], lower[:0])
+    region = search.region(lower, upper)
+    forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=True)
+    a, c = _over_varying(search, _below_rows(search, forward))
+    clipped, cut, excluded = clip(lower, upper, a, c)
+    best = (c + box(lower, upper).minimise(a)).argmax(1) % len(clause.d)
+    kept = (~excluded).nonzero().squeeze(1)
+    if not len(kept):
+        return None, _Left(lower[:0], upper[:0], lower[:0])
+    forward, region, best = forward.select(kept), region.select(kept), best[kept]
+    form = _sharpened(search, forward, region, best)
+    own, constant = _over_varying(search, form)
+    clipped, cut, excluded = clip(clipped[kept], cut[kept], torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
+    width = (upper - lower)[kept]
+    score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
+    score = score * ((cut - clipped) / width.clamp(min=TINY))
+    open_ = (~excluded).nonzero().squeeze(1)
+    order = open_[value[kept][open_].argsort(descending=True, stable=True)]
+    return None, _Left(clipped[order], cut[order], score[order])
+
+
+def _sharpened(search: _Search, forward: Forward, region: Box, best: Tensor) -> LinearForm:
+    """A linear form (B, 1, *shape) below row ``best`` (B,) of each box, with slopes found by a few steps of ascent."""
+    clause, network = search.clause, search.network
+    rows = Rows(len(network.nodes) - 1, clause.C[best].unsqueeze(1), clause.d[best].unsqueeze(1))
+    copy = Search(search.small, region.to(dtype=torch.float32), small_bounds(forward.bounds))
+    slopes = optimise(copy, rows, Ascent(steps=STEPS))
+    lines = {
+        r: replace(line, lower=slopes[r].to(line.upper.dtype).clamp(0, 1)) if r in slopes else line
+        for r, line in forward.lines.items()
+    }
+    return backward_form(network, forward.bounds, rows, lines)
 
 
 def _below_rows(search: _Search, forward: Forward) -> LinearForm:
