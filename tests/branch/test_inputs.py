@@ -53,7 +53,7 @@ def test_the_verdict_is_the_truth(kind, seed, rows, gap):
 
 
 def tie() -> tuple[Network, Clause]:
-    """``|x| + |y|`` of 1e-20 short of nothing: a row whose minimum is 0, asked to be below 0. No bound can settle it."""
+    """``|x + 0.3 y| + |0.7 x - y| < 0``: its minimum is 0, where only its bounds are below. Nothing can settle it."""
     b = Builder()
     x = b.input((1, 2))
     both = torch.tensor([[1.0, 0.3], [-1.0, -0.3], [0.7, -1.0], [-0.7, 1.0]]).double()
@@ -83,7 +83,9 @@ def wide() -> tuple[Network, Clause]:
     b = Builder()
     x = b.input((1, 12))
     for _ in range(3):
-        x = b.relu(b.affine(x, torch.randn(40, x.shape[1], generator=g).double() / 2, torch.randn(40, generator=g).double()))
+        x = b.relu(
+            b.affine(x, torch.randn(40, x.shape[1], generator=g).double() / 2, torch.randn(40, generator=g).double())
+        )
     net = b.finish(b.affine(x, torch.randn(1, 40, generator=g).double(), torch.zeros(1).double()))
     points = torch.rand(4096, 12, generator=g, dtype=torch.float64) * 2 - 1
     lowest = net(points).min()
@@ -101,7 +103,9 @@ def test_the_memory_limit_ends_the_search():
 def test_the_same_question_takes_the_same_steps(gap):
     q = query("mlp", 5, "0.5")
     C = torch.tensor([[1.0, -1.0, 0.0]]).double()
-    free = Query(q.network, q.region, Specification(C.unsqueeze(0), torch.zeros(1, 1).double(), torch.zeros(1, 1).long()))
+    free = Query(
+        q.network, q.region, Specification(C.unsqueeze(0), torch.zeros(1, 1).double(), torch.zeros(1, 1).long())
+    )
     question = clause(q.region, C, torch.tensor([gap - lowest_worst_row(free)]).double())
     first, second = (by_input_splits(q.network, question, Limits()) for _ in range(2))
     assert (first.verdict, first.domains) == (second.verdict, second.domains)
@@ -143,7 +147,9 @@ def test_balls_that_are_not_boxes_are_refused():
 
 
 def test_it_is_worth_it_for_few_inputs_that_vary():
-    assert worth_splitting_inputs(network("mlp", 0), clause(unit_box(4), torch.zeros(1, 3).double(), torch.ones(1).double()))
+    assert worth_splitting_inputs(
+        network("mlp", 0), clause(unit_box(4), torch.zeros(1, 3).double(), torch.ones(1).double())
+    )
     b = Builder()
     many = b.finish(b.relu(b.affine(b.input((1, 50)), torch.zeros(2, 50).double(), torch.zeros(2).double())))
     rows = (torch.zeros(1, 2).double(), torch.ones(1).double())

@@ -21,9 +21,7 @@ from verify.operators import Add
 from verify.region import Box
 
 
-def scattered_bounds(
-    scope: Scope, lines: Mapping[int, Lines]
-) -> Interval:
+def scattered_bounds(scope: Scope, lines: Mapping[int, Lines]) -> Interval:
     """The interval of node ``scope.start``, its wanted neurons tightened by the backward pass with ``lines``.
 
     Recomputed: everything, as in :func:`verify.bounds.backward.backward`. Trusted: that ``bounds`` hold. The result is

@@ -1,10 +1,11 @@
 """Input branch and bound: halve the box of inputs until every part is excluded, or a point that satisfies the clause is met.
 
-For few inputs this beats branching on ReLUs: the parts are boxes again, on which most ReLUs are stable, and
-thousands of them are bounded at once. Each round takes boxes off a stack; one forward pass of affine forms bounds the
-pre-activations, one backward pass puts linear forms below the clause's rows (CROWN's slopes and the parallel ones), the forms
-exclude boxes and clip the others (:mod:`verify.branch.clip`), and what is left is halved where it helps most
-(:mod:`verify.branch.sensitivity`).
+For few inputs this beats branching on ReLUs: the parts are boxes again, on which most ReLUs are stable, and hundreds of them
+are bounded at once. Each round takes boxes off a stack. One forward pass of affine forms bounds the pre-activations
+(:mod:`verify.bounds.forward`); one backward pass puts linear forms below the clause's rows, with CROWN's slopes and with the
+parallel ones; the forms exclude boxes and clip the others (:mod:`verify.branch.clip`). On what is left a few steps of slope
+ascent sharpen the best row, which excludes and clips again, and the rest is halved where that helps most
+(:mod:`verify.branch.sensitivity`). Middles of boxes and the corners that the forms point to are tried as counterexamples.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ def by_input_splits(
         raise UsageError("inputs are split over boxes: an l2 or l1 ball needs another method")
     search = _prepared(network, clause, limits, number, replays)
     if not len(clause.d):
-        found = search.confirm(search.centres(*search.root()))
+        found = search.confirm(search.inputs(search.root()[0]))
         return Outcome(Verdict.FALSIFIED, found) if found else Outcome(Verdict.UNKNOWN, reason="incomplete method")
     return _run(search)
 
@@ -88,13 +89,13 @@ class _Search:
 
     def region(self, lower: Tensor, upper: Tensor) -> Box:
         """The inputs of boxes (B, n)."""
-        return box(self._inputs(self.clause.region.lower, lower), self._inputs(self.clause.region.upper, upper))
+        return box(self._filled(self.clause.region.lower, lower), self._filled(self.clause.region.upper, upper))
 
-    def centres(self, lower: Tensor, upper: Tensor) -> Tensor:
-        """The middles of boxes, (B, *shape)."""
-        return self._inputs(self.clause.region.lower, lower / 2 + upper / 2)
+    def inputs(self, points: Tensor) -> Tensor:
+        """Points (B, n) as inputs (B, *shape)."""
+        return self._filled(self.clause.region.lower, points)
 
-    def _inputs(self, rest: Tensor, values: Tensor) -> Tensor:
+    def _filled(self, rest: Tensor, values: Tensor) -> Tensor:
         full = rest.flatten(1).expand(len(values), -1).clone()
         full[:, self.varying] = values
         return full.reshape(len(values), *rest.shape[1:])
@@ -107,9 +108,7 @@ class _Search:
         )
 
 
-def _prepared(
-    network: Network, clause: Clause, limits: Limits, number: int, replays: Sequence[Replay]
-) -> _Search:
+def _prepared(network: Network, clause: Clause, limits: Limits, number: int, replays: Sequence[Replay]) -> _Search:
     region = clause.region
     varying = (region.lower < region.upper).flatten().nonzero().squeeze(1)
     root = node_bounds(network, region)
@@ -117,7 +116,9 @@ def _prepared(
     # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
     terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
     batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
-    return _Search(network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32))
+    return _Search(
+        network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32)
+    )
 
 
 def _run(search: _Search) -> Outcome:
@@ -154,31 +155,45 @@ class _Left:
 
 def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCounterexample | None, _Left]:
     """Bound a batch of boxes: a counterexample met on the way, and what is left of them."""
-    clause = search.clause
-    points = search.centres(lower, upper)
-    value = (search.network(points) @ clause.C.T + clause.d).amax(1)
-    if bool((value <= 0).any()):
-        found = search.confirm(points[value.argsort(stable=True)[:8]])
-        if found is not None:
-            return found, _Left(lower[:0], upper[:0], lower[:0])
+    nothing = _Left(lower[:0], upper[:0], lower[:0])
+    value, found = _tried(search, lower / 2 + upper / 2)
+    if found is not None:
+        return found, nothing
     region = search.region(lower, upper)
     forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=True)
     a, c = _over_varying(search, _below_rows(search, forward))
     clipped, cut, excluded = clip(lower, upper, a, c)
-    best = (c + box(lower, upper).minimise(a)).argmax(1) % len(clause.d)
     kept = (~excluded).nonzero().squeeze(1)
     if not len(kept):
-        return None, _Left(lower[:0], upper[:0], lower[:0])
-    forward, region, best = forward.select(kept), region.select(kept), best[kept]
-    form = _sharpened(search, forward, region, best)
+        return None, nothing
+    best = (c + box(lower, upper).minimise(a)).argmax(1)[kept] % len(search.clause.d)
+    forward, width, clipped, cut, value = (
+        forward.select(kept),
+        (upper - lower)[kept],
+        clipped[kept],
+        cut[kept],
+        value[kept],
+    )
+    form = _sharpened(search, forward, region.select(kept), best)
     own, constant = _over_varying(search, form)
-    clipped, cut, excluded = clip(clipped[kept], cut[kept], torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
-    width = (upper - lower)[kept]
+    clipped, cut, excluded = clip(clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
+    at_corner, found = _tried(search, torch.where(own[:, 0] > 0, clipped, cut))
+    if found is not None:
+        return found, nothing
     score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
     score = score * ((cut - clipped) / width.clamp(min=TINY))
-    open_ = (~excluded).nonzero().squeeze(1)
-    order = open_[value[kept][open_].argsort(descending=True, stable=True)]
+    order = torch.minimum(value, at_corner).argsort(descending=True, stable=True)
+    order = order[~excluded[order]]
     return None, _Left(clipped[order], cut[order], score[order])
+
+
+def _tried(search: _Search, points: Tensor) -> tuple[Tensor, PropertyCounterexample | None]:
+    """The largest row at each of the points (B, n), in plain float64, and a counterexample if the lowest ones are one."""
+    inputs = search.inputs(points)
+    value = (search.network(inputs) @ search.clause.C.T + search.clause.d).amax(1)
+    if not bool((value <= 0).any()):
+        return value, None
+    return value, search.confirm(inputs[value.argsort(stable=True)[:8]])
 
 
 def _sharpened(search: _Search, forward: Forward, region: Box, best: Tensor) -> LinearForm:
