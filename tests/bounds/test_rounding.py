@@ -18,7 +18,6 @@ from verify.errors import SoundnessError
 from verify.floating import gamma, require_gradual_underflow
 from verify.load.builder import Builder
 from verify.network import Network
-from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import box
 from verify.specification import Query, Specification
 from verify.witness import margins_at

@@ -29,7 +29,6 @@ from verify.network import Network, Node
 from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import Box, centre_and_radius
 
-
 SHARE = 3  # boxes with more than one neuron in this many unstable in a layer are too wide to be worth refining
 
 

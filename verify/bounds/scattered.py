@@ -18,7 +18,6 @@ from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines
 from verify.network import Network
 from verify.operators import Add
-from verify.region import Box
 
 
 def scattered_bounds(scope: Scope, lines: Mapping[int, Lines]) -> Interval:

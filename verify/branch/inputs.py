@@ -11,7 +11,6 @@ ascent sharpen the best row, which excludes and clips again, and the rest is hal
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
