@@ -176,12 +176,12 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     form = _sharpened(search, forward, region.select(kept), best)
     own, constant = _over_varying(search, form)
     clipped, cut, excluded = clip(clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
-    at_corner, found = _tried(search, torch.where(own[:, 0] > 0, clipped, cut))
+    _, found = _tried(search, torch.where(own[:, 0] > 0, clipped, cut))
     if found is not None:
         return found, nothing
     score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
     score = score * ((cut - clipped) / width.clamp(min=TINY))
-    order = torch.minimum(value, at_corner).argsort(descending=True, stable=True)
+    order = value.argsort(descending=True, stable=True)
     order = order[~excluded[order]]
     return None, _Left(clipped[order], cut[order], score[order])
 
