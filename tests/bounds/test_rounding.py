@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.exact import exact_value
 from support.networks import KINDS, query, samples
 
 from verify.bounds.backward import Rows
@@ -17,7 +18,6 @@ from verify.errors import SoundnessError
 from verify.floating import gamma, require_gradual_underflow
 from verify.load.builder import Builder
 from verify.network import Network
-from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import box
 from verify.specification import Query, Specification
 from verify.witness import margins_at
@@ -28,31 +28,6 @@ nasty = st.sampled_from(
 )
 small = st.floats(-2, 2, allow_subnormal=True)
 entry = st.one_of(nasty, small)
-
-
-def exact_value(network: Network, x: torch.Tensor) -> list[Fraction]:
-    """The network in rational arithmetic."""
-    done: list[list[Fraction]] = []
-    for node in network.nodes:
-        op, args = node.operator, [done[j] for j in node.inputs]
-        if isinstance(op, Input):
-            done.append([Fraction(v) for v in x.flatten().tolist()])
-        elif isinstance(op, Linear):
-            W = op.matrix().tocsr()
-            bias = [0.0] * W.shape[0] if op.bias is None else op.full_bias().flatten().tolist()
-            rows = []
-            for i, b in enumerate(bias):
-                span = slice(W.indptr[i], W.indptr[i + 1])
-                terms = zip(W.indices[span], W.data[span], strict=True)
-                rows.append(Fraction(b) + sum((Fraction(float(w)) * args[0][j] for j, w in terms), Fraction(0)))
-            done.append(rows)
-        elif isinstance(op, ReLU):
-            done.append([max(v, Fraction(0)) for v in args[0]])
-        elif isinstance(op, Add):
-            done.append([a + b for a, b in zip(*args, strict=True)])
-        elif isinstance(op, Concat):
-            done.append([v for a in args for v in a])
-    return done[-1]
 
 
 def exact_margins(q: Query, x: torch.Tensor) -> list[Fraction]:

@@ -59,6 +59,15 @@ def rewritten(g: torch.Generator) -> Network:
     return b.finish(_layer(b, b.concat([h, m], 1), CLASSES, g))
 
 
+def branches(g: torch.Generator) -> Network:
+    """Two ReLU layers side by side, which know nothing of each other, and their difference."""
+    b = Builder()
+    x = b.input((1, 2))
+    left, right = b.relu(_layer(b, x, 2, g)), b.relu(_layer(b, x, 2, g))
+    apart = b.subtract(left, right)
+    return b.finish(_layer(b, b.concat([b.relu(apart), apart], 1), CLASSES, g))
+
+
 def dead_and_stable(g: torch.Generator) -> Network:
     """Units that are never on, always on, and whose bounds touch zero exactly."""
     b = Builder()
@@ -78,6 +87,7 @@ KINDS: dict[str, Callable[[torch.Generator], Network]] = {
     "residual": residual,
     "convolution": convolution,
     "rewritten": rewritten,
+    "branches": branches,
     "dead_and_stable": dead_and_stable,
     "linear": linear,
 }

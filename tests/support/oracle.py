@@ -39,6 +39,28 @@ def exact_margins(query: Query) -> np.ndarray:
     return best
 
 
+def lowest_worst_row(query: Query) -> float:
+    """The true minimum over the first input's box of the largest row: at most 0 iff some x satisfies every row."""
+    low, high = (t[0].reshape(-1).numpy() for t in (query.region.lower, query.region.upper))
+    sizes = {r: int(np.prod(query.network.nodes[r].shape)) for r in query.network.relus}
+    C, d = query.specification.C[0].numpy(), query.specification.d[0].numpy()
+    best = np.inf
+    for pattern in _patterns(query, sizes):
+        (M, c), rows = _forward(query.network, pattern, len(low))
+        # Variables x and t: minimise t with C (M x + c) + d <= t.
+        above = np.hstack([C @ M, -np.ones((len(C), 1))])
+        inside = np.array([np.append(-r, 0.0) for r, _ in rows]).reshape(-1, len(low) + 1)
+        found = linprog(
+            np.append(np.zeros(len(low)), 1.0),
+            A_ub=np.vstack([above, inside]),
+            b_ub=np.concatenate([-(C @ c + d), [v for _, v in rows]]),
+            bounds=[*zip(low, high, strict=True), (None, None)],
+        )
+        if found.status == 0:
+            best = min(best, found.fun)
+    return float(best)
+
+
 def _patterns(query: Query, sizes: dict[int, int]):
     """Every pattern of the ReLUs that interval arithmetic, done here in plain numpy, leaves free."""
     fixed: dict[int, list[tuple[int, ...]]] = {}

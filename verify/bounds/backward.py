@@ -7,6 +7,7 @@ Every method of this project is this pass with other slopes (DESIGN.md section 2
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -48,7 +49,7 @@ class _Pass:
     pending: dict[int, Tensor]
     constant: Tensor
     mirrored: Tensor | None
-    seen: dict[int, Tensor] | None = None
+    seen: dict[int, Tensor] | None = None  # where given, the coefficients that reach each ReLU are kept in it
 
     def add(self, amount: Tensor) -> None:
         """The form gains ``amount``; the mirrored one loses it."""
@@ -63,7 +64,7 @@ class _Pass:
             return
         total = self.pending[j] + a
         self.pending[j] = total
-        size = total[0, 0].numel()
+        size = math.prod(total.shape[2:])
         magnitude = self.bounds.values[j].magnitude() * (2.0 * UNIT * (1.0 + gamma(size + 8)))
         self.lose(up(_dot(total.abs(), magnitude)))
 
@@ -99,6 +100,34 @@ def backward(
     return _run(_Pass(network, bounds, lines, pending, rows.constant, None, seen), region, rows.start)[0]
 
 
+@dataclass(frozen=True)
+class LinearForm:
+    """``C v_start(x) + d >= coefficient . x + constant`` for every x: (B, S, *input shape) and (B, S).
+
+    ``at_relus``: by ReLU, the coefficient (B or 1, S, *shape) that the form had there on its way; a search's hint.
+    """
+
+    coefficient: Tensor
+    constant: Tensor
+    at_relus: Mapping[int, Tensor]
+
+
+def backward_form(network: Network, bounds: Bounds, rows: Rows, lines: Mapping[int, Lines]) -> LinearForm:
+    """What :func:`backward` bounds over the region in the end: a linear form of the input below each row.
+
+    Recomputed and trusted: as :func:`backward`; the form holds where ``bounds`` hold.
+    """
+    seen: dict[int, Tensor] = {}
+    state = _Pass(network, bounds, lines, {rows.start: rows.coefficient}, rows.constant, None, seen)
+    a = _to_input(state, rows.start)
+    count, width = len(bounds.underflow), rows.coefficient.shape[1]
+    if a is None:
+        a = rows.coefficient.new_zeros(1, 1, *network.input_shape)
+    state.lose(bounds.underflow.unsqueeze(1))
+    constant = state.constant.expand(count, width)
+    return LinearForm(a.expand(count, width, *network.input_shape), constant, seen)
+
+
 def backward_both(
     network: Network, region: Box, bounds: Bounds, rows: Rows, lines: Mapping[int, Lines]
 ) -> tuple[Tensor, Tensor]:
@@ -113,12 +142,17 @@ def backward_both(
     return lower, negated
 
 
-def _run(state: _Pass, region: Box, start: int) -> tuple[Tensor, Tensor | None]:
+def _to_input(state: _Pass, start: int) -> Tensor | None:
+    """Move the form back to the input; its coefficient there, or None where nothing is left."""
     for i in range(start, 0, -1):
         if i in state.pending:
             op = state.network.nodes[i].operator
             _STEPS[type(op) if not isinstance(op, Linear) else Linear](state, i, state.pending.pop(i))
-    a = state.pending.pop(0, None)
+    return state.pending.pop(0, None)
+
+
+def _run(state: _Pass, region: Box, start: int) -> tuple[Tensor, Tensor | None]:
+    a = _to_input(state, start)
     if a is not None:
         if state.seen is not None:
             state.seen[0] = a
@@ -172,7 +206,7 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
 def _at_interval(state: _Pass, i: int, a: Tensor) -> None:
     """``a . v >= sum min(a l, a u)`` at a node whose interval is known."""
     at = state.bounds.values[i]
-    size = a[0, 0].numel()
+    size = math.prod(a.shape[2:])
     loss = up(_dot(a.abs(), at.magnitude() * (gamma(2 * size + 8) * (1.0 + gamma(size)))))
     low = _dot(a.clamp(min=0), at.lower) + _dot(a.clamp(max=0), at.upper)
     state.constant = down(state.constant + (low - loss))

@@ -33,10 +33,10 @@ class Search:
 
 def search_copy(network: Network, region: Box, bounds: Bounds) -> Search:
     """The float32 copy of a question."""
-    return Search(network.to(dtype=torch.float32), region.to(dtype=torch.float32), _small(bounds))
+    return Search(network.to(dtype=torch.float32), region.to(dtype=torch.float32), small_bounds(bounds))
 
 
-def _small(bounds: Bounds) -> Bounds:
+def small_bounds(bounds: Bounds) -> Bounds:
     """Bounds in float32; rounding slack is left out, since a search claims nothing."""
     return Bounds(
         tuple(v.to(torch.float32) for v in bounds.values),
@@ -90,7 +90,7 @@ def by_ascent(ascent: Ascent) -> Tightener:
         network = scope.network.to(dtype=torch.float32)
 
         def choose(part: Scope, rows: Rows) -> dict[int, Lines]:
-            search = Search(network, part.region.to(dtype=torch.float32), _small(part.bounds))
+            search = Search(network, part.region.to(dtype=torch.float32), small_bounds(part.bounds))
             return optimised_lines(search, part.bounds, rows, ascent)
 
         return neuron_bounds(scope, choose, copies=24), scope.bounds.evidence

@@ -57,8 +57,8 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     and for the rounding of the dot product of coefficients with intercepts.
     """
     low, high = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
-    free = (low < 0) & (high > 0)
-    s = torch.where(free, high / (high - low).clamp(min=TINY), (pre.lower >= 0).to(high.dtype)).clamp(0, 1)
+    # 0 / (0 - l) when inactive; an active one has a slope of exactly 1.
+    s = torch.where(low < 0, high / (high - low).clamp(min=TINY), (pre.lower >= 0).to(high.dtype))
     return s, intercept(pre, s)
 
 

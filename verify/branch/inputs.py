@@ -1,0 +1,233 @@
+"""Input branch and bound: halve the box of inputs until every part is excluded, or a point that satisfies the clause is met.
+
+For few inputs this beats branching on ReLUs: the parts are boxes again, on which most ReLUs are stable, and hundreds of them
+are bounded at once. Each round takes boxes off a stack. One forward pass of affine forms bounds the pre-activations
+(:mod:`verify.bounds.forward`); one backward pass puts linear forms below the clause's rows, with CROWN's slopes and with the
+parallel ones; the forms exclude boxes and clip the others (:mod:`verify.branch.clip`). On what is left a few steps of slope
+ascent sharpen the best row, which excludes and clips again, and the rest is halved where that helps most
+(:mod:`verify.branch.sensitivity`). Middles of boxes and the corners that the forms point to are tried as counterexamples.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from verify.bounds.backward import LinearForm, Rows, backward_form
+from verify.bounds.climb import Ascent
+from verify.bounds.compute import node_bounds
+from verify.bounds.forward import Forward, forward_bounds
+from verify.bounds.optimise import Search, optimise, small_bounds
+from verify.branch.boxes import Stack, halve
+from verify.branch.clip import clip
+from verify.branch.outcome import Limits, Outcome
+from verify.branch.sensitivity import scores
+from verify.errors import UsageError
+from verify.floating import TINY, down
+from verify.network import Network
+from verify.property import Clause, PropertyCounterexample
+from verify.region import Box, LinfBall, box
+from verify.representable import representable
+from verify.verdict import Verdict
+from verify.witness import Replay, confirm_clause
+
+FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
+BATCH_BYTES = 32 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
+STEPS = 5  # of ascent on the slopes for boxes that fixed slopes do not exclude
+FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
+
+
+def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
+    """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary."""
+    varying = int((clause.region.lower < clause.region.upper).sum())
+    return 0 < varying <= FEW and _is_box(clause.region) and bool(network.relus)
+
+
+def by_input_splits(
+    network: Network, clause: Clause, limits: Limits, *, number: int = 0, replays: Sequence[Replay] = ()
+) -> Outcome:
+    """Does any x satisfy the clause? By halving the inputs, until every part is excluded or a point is confirmed.
+
+    Recomputed: every bound that excludes a part, in float64 with its rounding; the counterexample, by
+    :func:`verify.witness.confirm_clause`. UNKNOWN with the reason ``timeout``, ``memory``, or ``incomplete method`` where
+    parts too small to be halved are left. Raises UsageError for an l_2 or l_1 ball: its parts are not boxes.
+    """
+    if not _is_box(clause.region):
+        raise UsageError("inputs are split over boxes: an l2 or l1 ball needs another method")
+    search = _prepared(network, clause, limits, number, replays)
+    if not len(clause.d):
+        found = search.confirm(search.inputs(search.root()[0]))
+        return Outcome(Verdict.FALSIFIED, found) if found else Outcome(Verdict.UNKNOWN, reason="incomplete method")
+    return _run(search)
+
+
+def _is_box(region: Box) -> bool:
+    return type(region) in (Box, LinfBall)
+
+
+@dataclass(frozen=True)
+class _Search:
+    """One question, and what is the same for all its boxes; boxes are (B, n) over the coordinates ``varying``."""
+
+    network: Network
+    clause: Clause
+    limits: Limits
+    number: int
+    replays: Sequence[Replay]
+    varying: Tensor
+    underflow: Tensor
+    batch: int
+    small: Network
+
+    def root(self) -> tuple[Tensor, Tensor]:
+        """The clause's region as a batch of one box."""
+        region = self.clause.region
+        return region.lower.flatten(1)[:, self.varying], region.upper.flatten(1)[:, self.varying]
+
+    def region(self, lower: Tensor, upper: Tensor) -> Box:
+        """The inputs of boxes (B, n)."""
+        return box(self._filled(self.clause.region.lower, lower), self._filled(self.clause.region.upper, upper))
+
+    def inputs(self, points: Tensor) -> Tensor:
+        """Points (B, n) as inputs (B, *shape)."""
+        return self._filled(self.clause.region.lower, points)
+
+    def _filled(self, rest: Tensor, values: Tensor) -> Tensor:
+        full = rest.flatten(1).expand(len(values), -1).clone()
+        full[:, self.varying] = values
+        return full.reshape(len(values), *rest.shape[1:])
+
+    def confirm(self, points: Tensor) -> PropertyCounterexample | None:
+        """The first of the points that satisfies the clause, moved to float32 numbers if that can be."""
+        rounded = representable(self.clause.region.select(torch.zeros(len(points), dtype=torch.long)), points)
+        return confirm_clause(
+            self.network, self.clause, torch.cat([rounded, points]), number=self.number, replays=self.replays
+        )
+
+
+def _prepared(network: Network, clause: Clause, limits: Limits, number: int, replays: Sequence[Replay]) -> _Search:
+    region = clause.region
+    varying = (region.lower < region.upper).flatten().nonzero().squeeze(1)
+    root = node_bounds(network, region)
+    widest = max(math.prod(node.shape) for node in network.nodes)
+    # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
+    terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
+    batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
+    return _Search(
+        network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32)
+    )
+
+
+def _run(search: _Search) -> Outcome:
+    limits, stack, domains, stuck = search.limits, Stack(), 0, False
+    stack.push(*search.root())
+    while stack.count:
+        if limits.left() <= 0:
+            return Outcome(Verdict.UNKNOWN, reason="timeout", domains=domains)
+        if stack.bytes > limits.memory_bytes:
+            return Outcome(Verdict.UNKNOWN, reason="memory", domains=domains)
+        lower, upper = stack.pop(search.batch)
+        domains += len(lower)
+        found, left = _bounded(search, lower, upper)
+        if found is not None:
+            return Outcome(Verdict.FALSIFIED, found, domains=domains)
+        if len(left.lower):
+            times = 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
+            below, above, bad = halve(left.lower, left.upper, left.score, min(times, 3))
+            stuck |= bool(bad.any())
+            stack.push(below, above)
+    if stuck:
+        return Outcome(Verdict.UNKNOWN, reason="incomplete method", domains=domains)
+    return Outcome(Verdict.VERIFIED, domains=domains)
+
+
+@dataclass(frozen=True)
+class _Left:
+    """Boxes that are not excluded, clipped, and how much it helps to halve each coordinate; the best hope comes last."""
+
+    lower: Tensor
+    upper: Tensor
+    score: Tensor
+
+
+def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCounterexample | None, _Left]:
+    """Bound a batch of boxes: a counterexample met on the way, and what is left of them."""
+    nothing = _Left(lower[:0], upper[:0], lower[:0])
+    value, found = _tried(search, lower / 2 + upper / 2)
+    if found is not None:
+        return found, nothing
+    region = search.region(lower, upper)
+    forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=True)
+    a, c = _over_varying(search, _below_rows(search, forward))
+    clipped, cut, excluded = clip(lower, upper, a, c)
+    kept = (~excluded).nonzero().squeeze(1)
+    if not len(kept):
+        return None, nothing
+    best = (c + box(lower, upper).minimise(a)).argmax(1)[kept] % len(search.clause.d)
+    forward, width, clipped, cut, value = (
+        forward.select(kept),
+        (upper - lower)[kept],
+        clipped[kept],
+        cut[kept],
+        value[kept],
+    )
+    form = _sharpened(search, forward, region.select(kept), best)
+    own, constant = _over_varying(search, form)
+    clipped, cut, excluded = clip(clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
+    _, found = _tried(search, torch.where(own[:, 0] > 0, clipped, cut))
+    if found is not None:
+        return found, nothing
+    score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
+    score = score * ((cut - clipped) / width.clamp(min=TINY))
+    order = value.argsort(descending=True, stable=True)
+    order = order[~excluded[order]]
+    return None, _Left(clipped[order], cut[order], score[order])
+
+
+def _tried(search: _Search, points: Tensor) -> tuple[Tensor, PropertyCounterexample | None]:
+    """The largest row at each of the points (B, n), in plain float64, and a counterexample if the lowest ones are one."""
+    inputs = search.inputs(points)
+    value = (search.network(inputs) @ search.clause.C.T + search.clause.d).amax(1)
+    if not bool((value <= 0).any()):
+        return value, None
+    return value, search.confirm(inputs[value.argsort(stable=True)[:8]])
+
+
+def _sharpened(search: _Search, forward: Forward, region: Box, best: Tensor) -> LinearForm:
+    """A linear form (B, 1, *shape) below row ``best`` (B,) of each box, with slopes found by a few steps of ascent."""
+    clause, network = search.clause, search.network
+    rows = Rows(len(network.nodes) - 1, clause.C[best].unsqueeze(1), clause.d[best].unsqueeze(1))
+    copy = Search(search.small, region.to(dtype=torch.float32), small_bounds(forward.bounds))
+    slopes = optimise(copy, rows, Ascent(steps=STEPS))
+    lines = {
+        r: replace(line, lower=slopes[r].to(line.upper.dtype).clamp(0, 1)) if r in slopes else line
+        for r, line in forward.lines.items()
+    }
+    return backward_form(network, forward.bounds, rows, lines)
+
+
+def _below_rows(search: _Search, forward: Forward) -> LinearForm:
+    """Linear forms below the rows, (B, 2S, *shape): with CROWN's slopes, then with the parallel lines."""
+    clause, network = search.clause, search.network
+    rows = Rows(len(network.nodes) - 1, clause.C.repeat(2, 1).unsqueeze(0), clause.d.repeat(2).unsqueeze(0))
+    count, lines = len(clause.d), {}
+    for r, line in forward.lines.items():
+        lines[r] = replace(line, lower=torch.cat([line.lower] * count + [line.upper] * count, 1))
+    return backward_form(network, forward.bounds, rows, lines)
+
+
+def _over_varying(search: _Search, form: LinearForm) -> tuple[Tensor, Tensor]:
+    """The form over the varying coordinates alone: ``a`` (B, 2S, n) and ``c`` (B, 2S), rounded down."""
+    a = form.coefficient.flatten(2)
+    fixed = torch.ones(a.shape[2], dtype=torch.bool)
+    fixed[search.varying] = False
+    if not bool(fixed.any()):
+        return a, form.constant
+    region = search.clause.region
+    rest = box(region.lower.flatten(1)[:, fixed], region.upper.flatten(1)[:, fixed])
+    lows = rest.select(torch.zeros(len(a), dtype=torch.long)).minimise(a[:, :, fixed])
+    return a[:, :, search.varying], down(form.constant + lows)
