@@ -16,6 +16,7 @@ from verify.bounds.optimise import by_ascent
 from verify.bounds.tighten import progressive
 from verify.branch.bounding import bound, mixed_rows
 from verify.branch.domains import Domains
+from verify.branch.inputs import worth_splitting_inputs
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.problem import Problem, problem_of
 from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
@@ -30,17 +31,24 @@ ROUNDS = 40
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take
 
+INPUTS = 0.6  # share of the time left for halving inputs, where they are few; branching on ReLUs gets the rest
+
 Attack = Callable[[Tensor, float | None], PropertyCounterexample | None]
 """Positions of clauses and a deadline -> a counterexample, if a thorough attack on them finds one."""
 
 
+SplitInputs = Callable[[int, Limits], Outcome]
+"""The position of a clause and limits -> how halving its inputs ended."""
+
+
 @dataclass(frozen=True)
 class Stage:
-    """What a decision may use: its limits, the judge of proposed points, the attack, and how to branch."""
+    """What a decision may use: its limits, the judge of proposed points, the attack, input splits, and how to branch."""
 
     limits: Limits
     confirm: Confirm
     attack: Attack
+    split_inputs: SplitInputs
     effort: Effort = field(default_factory=Effort)
 
     def ascent(self, steps: int, rate: float = 0.25) -> Ascent:
@@ -69,7 +77,31 @@ def decide_region(network: Network, clauses: Sequence[Clause], stage: Stage) -> 
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
         if stage.late:
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=len(clauses))
+        if worth_splitting_inputs(network, clauses[0]):
+            return _by_inputs(problem, open_, stage)
     return _searched(problem, first_domains(problem).select(open_), stage)
+
+
+def _by_inputs(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
+    """Halve the inputs for each open clause; branch on ReLUs for those that stay open."""
+    count, left = problem.count, []
+    for done, k in enumerate(open_.tolist()):
+        limits = stage.limits
+        if limits.deadline is not None:
+            part = INPUTS * limits.left() / (len(open_) - done)
+            limits = replace(limits, deadline=time.perf_counter() + part)
+        outcome = stage.split_inputs(k, limits)
+        count += outcome.domains
+        if outcome.verdict is Verdict.FALSIFIED:
+            return replace(outcome, domains=count)
+        if outcome.verdict is Verdict.UNKNOWN:
+            left.append(k)
+    if not left:
+        return Outcome(Verdict.VERIFIED, domains=count)
+    if stage.late:
+        return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count)
+    outcome = _searched(problem, first_domains(problem).select(torch.tensor(left)), stage)
+    return replace(outcome, domains=count + outcome.domains)
 
 
 def _ladder(network: Network, clauses: Sequence[Clause], stage: Stage) -> Iterator[Bounds]:

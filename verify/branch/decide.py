@@ -11,7 +11,8 @@ from torch import Tensor
 
 from verify.attack.clause import candidates
 from verify.attack.search import Search, quick, thorough
-from verify.branch.cascade import Attack, Stage, decide_region
+from verify.branch.cascade import Attack, SplitInputs, Stage, decide_region
+from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
 from verify.branch.relu import Confirm
 from verify.network import Network
@@ -53,7 +54,7 @@ def decide(
     for numbers in _by_region(prop):
         if found is not None:
             break
-        stage = Stage(limits, judge.points(numbers), judge.again(numbers))
+        stage = Stage(limits, judge.points(numbers), judge.again(numbers), judge.inputs(numbers))
         outcome = decide_region(network, [prop.clauses[k] for k in numbers], stage)
         domains, found = domains + outcome.domains, outcome.counterexample
         if outcome.verdict is Verdict.UNKNOWN:
@@ -93,6 +94,12 @@ class _Judge:
         """The thorough attack on some of the clauses ``numbers``, given by their positions, within a deadline."""
         return lambda open_, deadline: self.attack(
             [numbers[i] for i in open_.tolist()], thorough(seed=self.seed, deadline=deadline)
+        )
+
+    def inputs(self, numbers: Sequence[int]) -> SplitInputs:
+        """Input branch and bound on one of the clauses ``numbers``, given by its position."""
+        return lambda i, limits: by_input_splits(
+            self.network, self.prop.clauses[numbers[i]], limits, number=numbers[i], replays=self.replays
         )
 
     def points(self, numbers: Sequence[int]) -> Confirm:

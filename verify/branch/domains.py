@@ -16,8 +16,9 @@ from verify.branch.problem import Problem
 class Domains:
     """N parts of a problem; tensors with N first, and R the problem's columns.
 
-    ``clause``: which clause each is about. ``phase`` (N, R) int8: +1 active, -1 inactive is assumed, 0 nothing. ``low``,
-    ``high`` (N, R) float64: pre-activation bounds of every x of the domain that satisfies the clause. ``alpha`` (N, R):
+    ``clause``: which clause each is about. ``phase`` (N, R) int8: +1 or -1 where every x of the domain that satisfies the
+    clause has the neuron active or inactive, by assumption or by proof; 0 elsewhere. ``low``, ``high`` (N, R) float64:
+    pre-activation bounds of those x. ``alpha`` (N, R):
     lower slopes; ``beta`` (N, R): multipliers of the phases; ``mix`` (N, J) >= 0: how the clause's rows are weighed;
     ``lower`` (N,): the recomputed bound of the mixed row, so the domain holds no counterexample when it is positive.
     ``choices`` (N, k): the columns that are most worth splitting, best first; -1 where there are fewer. ``stale`` (N,): how
@@ -71,6 +72,12 @@ def split(domains: Domains, column: Tensor) -> Domains:
         end[everyone, column] = end[everyone, column].clamp(min=0) if sign > 0 else end[everyone, column].clamp(max=0)
         halves.append(replace(domains, phase=phase, low=low, high=high, stale=domains.stale + 1))
     return joined(halves)
+
+
+def implied(domains: Domains) -> Domains:
+    """The domains with the phases that their intervals imply: constraints that a bound may use as those of a split."""
+    found = (domains.low >= 0).to(torch.int8) - (domains.high <= 0).to(torch.int8)
+    return replace(domains, phase=torch.where(domains.phase == 0, found, domains.phase))
 
 
 def intervals(problem: Problem, domains: Domains) -> dict[int, Interval]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from verify.bounds.climb import Ascent
 from verify.bounds.nouns import Interval
 from verify.branch.bounding import Proposal, climbed, form_bound
-from verify.branch.domains import Domains, intervals
+from verify.branch.domains import Domains, implied, intervals
 from verify.branch.problem import Problem
 
 MEMORY_BYTES = 512 * 2**20
@@ -56,7 +56,7 @@ def _layer(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, 
             place = (some[:, None], at.start + columns[None, :])
             low[place] = torch.maximum(low[place], below)
             high[place] = torch.minimum(high[place], -negated)
-    return replace(domains, low=low, high=high)
+    return implied(replace(domains, low=low, high=high))
 
 
 def _both(
