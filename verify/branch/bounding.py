@@ -84,12 +84,15 @@ def form_bound(
 ) -> Tensor:
     """Lower bounds (N, S) over each domain of ``also + mix . (C f(x) + d)`` with the multipliers of ``found``.
 
-    Recomputed in the problem's dtype: rigorous for the float64 problem, an estimate for its search copy.
+    Recomputed in the problem's dtype: rigorous for the float64 problem, an estimate for its search copy. Multipliers that
+    overflow or are NaN give -inf, which is a bound; NaN would pass every test that asks whether a domain is open.
     """
     with torch.no_grad():
         rows = mixed_rows(problem, domains.clause, found.mix, also or {})
         bounds = replace(problem.bounds, pre=pre)
-        return backward(problem.network, problem.region, bounds, rows, _lines(problem, domains, found, pre), seen=seen)
+        at = _lines(problem, domains, found, pre)
+        lower = backward(problem.network, problem.region, bounds, rows, at, seen=seen)
+        return torch.where(lower.isfinite(), lower, -torch.inf)
 
 
 def proposal(search: Problem, domains: Domains) -> Proposal:
