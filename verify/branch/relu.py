@@ -82,6 +82,9 @@ def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Co
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
     pool, reason = start.select(start.lower <= 0), ""
+    whole = ~((pool.low < 0) & (pool.high > 0)).any(1)  # nothing is left to split, from the start
+    search.leaves.append(pool.select(whole))
+    pool = pool.select(~whole)
     while len(pool) and search.witness is None and not reason:
         order = pool.lower.argsort()
         pool = pool.select(order)
