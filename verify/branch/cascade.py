@@ -72,7 +72,7 @@ def decide_region(network: Network, clauses: Sequence[Clause], stage: Stage) -> 
         return Outcome(Verdict.UNKNOWN, reason="a clause without rows whose points could not be confirmed")
     for bounds in _ladder(network, clauses, stage):
         problem = problem_of(network, clauses[0].region, bounds, clauses)
-        open_ = (_best_rows(problem, bounds) <= 0).nonzero().squeeze(1)
+        open_ = (~(_best_rows(problem, bounds) > 0)).nonzero().squeeze(1)
         if not len(open_):
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
         if stage.late:
@@ -164,5 +164,5 @@ def _rooted(
     """The domains that stay open with longer optimised bounds, and a counterexample that the bounding forms point at."""
     found = bound(problem, search, domains, ascent)
     left = ranked(problem, found, stage.effort.choices)
-    open_ = left.lower <= 0
+    open_ = ~(left.lower > 0)
     return left.select(open_), stage.confirm(found.points[open_], left.clause[open_])

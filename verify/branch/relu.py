@@ -12,6 +12,7 @@ from torch import Tensor
 from verify.bounds.climb import Ascent
 from verify.branch.bounding import bound
 from verify.branch.domains import Domains, joined, split
+from verify.branch.leaf import settled
 from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
@@ -47,7 +48,7 @@ class Branched:
     """What a search leaves: the domains still open (none: every clause was decided), and a counterexample if one was met.
 
     ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
-    no bound decided).
+    not even a linear program decided: their margin is zero up to rounding).
     """
 
     open: Domains
@@ -81,7 +82,7 @@ def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Co
     search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = start.select(start.lower <= 0), ""
+    pool, reason = start.select(~(start.lower > 0)), ""
     while len(pool) and search.witness is None and not reason:
         order = pool.lower.argsort()
         pool = pool.select(order)
@@ -139,7 +140,7 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
     search.bounded += len(domains)
     ascent = Ascent(steps=effort.steps, rate=effort.rate, decay=0.97, deadline=search.limits.deadline)
     found = bound(search.problem, search.copy, domains, ascent)
-    open_ = found.domains.lower <= 0
+    open_ = ~(found.domains.lower > 0)  # not "<= 0": a NaN must stay open
     search.witness = search.confirm(found.points[open_], domains.clause[open_])
     left = ranked(search.problem, found, effort.choices)
     if before is not None:
@@ -147,8 +148,11 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
         left = replace(left, stale=torch.where(gained, STALE, left.stale))
     left = left.select(open_)
     leaf = left.choices[:, 0] < 0
-    if bool(leaf.any()):
-        search.leaves.append(left.select(leaf))
+    if bool(leaf.any()) and search.witness is None:
+        stuck, points = settled(search.problem, left.select(leaf), seconds=min(60.0, max(search.limits.left(), 0.01)))
+        stays = ~(stuck.lower > 0)
+        search.witness = search.confirm(points[stays], stuck.clause[stays])
+        search.leaves.append(stuck.select(stays))
     return left.select(~leaf)
 
 
