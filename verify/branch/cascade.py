@@ -26,7 +26,7 @@ from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
 from verify.verdict import Verdict
 
-GAIN = 0.03  # a round of tightening that closes less than this of every gap is the last one
+GAIN = 0.04  # a round of tightening that closes less than this of every gap is the last one
 ROUNDS = 40
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take

@@ -173,4 +173,5 @@ def first_domains(problem: Problem) -> Domains:
         lower=torch.full((count,), -torch.inf, dtype=torch.float64),
         choices=torch.full((count, 1), -1),
         stale=torch.full((count,), STALE),
+        pull=torch.zeros(count, columns.count),
     )
