@@ -13,7 +13,7 @@ from verify.bounds.climb import Ascent
 from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
-from verify.bounds.tighten import progressive
+from verify.bounds.progressive import progressive
 from verify.branch.bounding import bound, mixed_rows
 from verify.branch.domains import Domains
 from verify.branch.inputs import worth_splitting_inputs

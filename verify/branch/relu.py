@@ -12,7 +12,6 @@ from torch import Tensor
 from verify.bounds.climb import Ascent
 from verify.branch.bounding import bound
 from verify.branch.domains import Domains, joined, split
-from verify.branch.leaf import settled
 from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
@@ -149,6 +148,8 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
     left = left.select(open_)
     leaf = left.choices[:, 0] < 0
     if bool(leaf.any()) and search.witness is None:
+        from verify.branch.leaf import settled  # brings the solvers, which few searches need
+
         stuck, points = settled(search.problem, left.select(leaf), seconds=min(60.0, max(search.limits.left(), 0.01)))
         stays = ~(stuck.lower > 0)
         search.witness = search.confirm(points[stays], stuck.clause[stays])
