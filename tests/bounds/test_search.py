@@ -10,8 +10,8 @@ from support.networks import KINDS, samples
 from support.networks import query as question
 
 from verify.bounds import compute
-from verify.bounds.compute import by_slopes, node_bounds, spec_bounds
 from verify.bounds.climb import Ascent
+from verify.bounds.compute import by_slopes, node_bounds, spec_bounds
 from verify.bounds.optimise import optimised_lines, search_copy
 from verify.bounds.relaxation import lines
 from verify.certify.answer import rows_of

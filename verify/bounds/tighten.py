@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
@@ -20,7 +20,7 @@ from solvers.base import SolveOptions, Solver
 from solvers.result import SolveResult, Status
 from verify.bounds.backward import backward
 from verify.bounds.compute import Scope, Tightener, chunks, mirrored, neuron_rows
-from verify.bounds.nouns import Bounds, Interval, unstable
+from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines, chord, crown_slope, lines
 from verify.encode.lp import Encoding, Slopes, encode, slopes, with_binaries
 from verify.verdict import Evidence
@@ -61,29 +61,6 @@ class Solution:
 
     slopes: Slopes | None
     point: NDArray[np.float64] | None
-
-
-def progressive(*stages: Tightener) -> Tightener:
-    """Each stage on the neurons that the stages before it left unstable (Tjeng et al. 2019, section 4.3)."""
-
-    def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        evidence = scope.bounds.evidence
-        known = scope.bounds.values[scope.start]
-        lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
-        for stage in stages:
-            places = (scope.wanted & unstable(Interval(lower, upper))).any(0).nonzero().squeeze(1)
-            if not len(places):
-                break
-            # What this stage may assume of the node itself is not needed: it looks only at the nodes before it.
-            wanted = scope.wanted[:, places] & unstable(Interval(lower, upper))[:, places]
-            part = replace(scope, index=scope.index[places], wanted=wanted)
-            found, how = stage(part)
-            lower[:, places] = torch.where(wanted, torch.maximum(lower[:, places], found.lower), lower[:, places])
-            upper[:, places] = torch.where(wanted, torch.minimum(upper[:, places], found.upper), upper[:, places])
-            evidence = min(evidence, how)
-        return Interval(lower, upper), evidence
-
-    return tighten
 
 
 def by_lp(budget: Budget) -> Tightener:

@@ -56,12 +56,15 @@ def bound(problem: Problem, search: Problem, domains: Domains, ascent: Ascent) -
     Trusted: that the domains' intervals hold of every x that satisfies the clause. An empty domain gets the bound +inf.
     """
     found = climbed(search, domains, proposal(search, domains), ascent, enough=0.0)
-    domains = _standing(problem, domains, found)
+    domains = replace(_standing(problem, domains, found), pull=torch.zeros_like(domains.pull))
     seen: dict[int, Tensor] = {}
     pre = intervals(problem, domains)
     lower = form_bound(problem, domains, found, pre=pre, seen=seen)[:, 0]
     lower = torch.where(domains.empty(), torch.inf, lower)
     on_relu = {r: a[:, 0] for r, a in seen.items() if r > 0}
+    for r, at in problem.columns.place.items():
+        if r in on_relu:
+            domains.pull[:, at] = on_relu[r].flatten(1)[:, problem.columns.index[r]].to(domains.pull.dtype)
     region = problem.region.select(torch.zeros(len(domains), dtype=torch.long))
     points = region.minimiser(seen[0][:, 0]) if 0 in seen else region.lower
     return Bounded(replace(domains, lower=lower), points, on_relu, pre)

@@ -13,7 +13,7 @@ from verify.bounds.climb import Ascent
 from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
-from verify.bounds.tighten import progressive
+from verify.bounds.progressive import progressive
 from verify.branch.bounding import bound, mixed_rows
 from verify.branch.domains import Domains
 from verify.branch.inputs import worth_splitting_inputs
@@ -21,13 +21,14 @@ from verify.branch.outcome import Limits, Outcome
 from verify.branch.problem import Problem, problem_of
 from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
 from verify.branch.rules import ranked
-from verify.branch.tighten import tightened
+from verify.branch.tighten import Memory, tightened
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
 from verify.verdict import Verdict
 
-GAIN = 0.03  # a round of tightening that closes less than this of every gap is the last one
+GAIN = 0.04  # a round of tightening that closes less than this of every gap is the last one
 ROUNDS = 40
+FIRST_STEPS, NEXT_STEPS = 20, 10  # of a round: later ones go on where the one before ended
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take
 
@@ -139,13 +140,15 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
     if witness is None and len(domains):
         share = None if stage.limits.deadline is None else time.perf_counter() + ATTACK * stage.limits.left()
         witness = stage.attack(domains.clause, share)
-    for _ in range(ROUNDS):
+    memory = Memory()
+    for k in range(ROUNDS):
         if witness is not None or not len(domains) or stage.late:
             break
         before = domains
-        domains, witness = _rooted(
-            problem, search, tightened(problem, search, domains, stage.ascent(20)), stage, stage.ascent(40, 0.1)
-        )
+        ascent = stage.ascent(FIRST_STEPS) if k == 0 else stage.ascent(NEXT_STEPS, 0.1)
+        tighter = tightened(problem, search, domains, ascent, memory=memory)
+        domains, witness = _rooted(problem, search, tighter, stage, stage.ascent(40, 0.1))
+        memory = memory.select(torch.isin(before.clause, domains.clause).nonzero().squeeze(1))
         count += len(before)
         if len(domains) == len(before) and bool((domains.lower < (1.0 - GAIN) * before.lower).all()):
             break
@@ -164,5 +167,5 @@ def _rooted(
     """The domains that stay open with longer optimised bounds, and a counterexample that the bounding forms point at."""
     found = bound(problem, search, domains, ascent)
     left = ranked(problem, found, stage.effort.choices)
-    open_ = left.lower <= 0
+    open_ = ~(left.lower > 0)
     return left.select(open_), stage.confirm(found.points[open_], left.clause[open_])

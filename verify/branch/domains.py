@@ -22,7 +22,8 @@ class Domains:
     lower slopes; ``beta`` (N, R): multipliers of the phases; ``mix`` (N, J) >= 0: how the clause's rows are weighed;
     ``lower`` (N,): the recomputed bound of the mixed row, so the domain holds no counterexample when it is positive.
     ``choices`` (N, k): the columns that are most worth splitting, best first; -1 where there are fewer. ``stale`` (N,): how
-    many splits ago the intervals were last tightened.
+    many splits ago the intervals were last tightened. ``pull`` (N, R): the coefficients that the form which gave
+    ``lower`` has on the neurons' outputs.
     """
 
     clause: Tensor
@@ -35,6 +36,7 @@ class Domains:
     lower: Tensor
     choices: Tensor
     stale: Tensor
+    pull: Tensor
 
     def __len__(self) -> int:
         return len(self.clause)
@@ -70,14 +72,25 @@ def split(domains: Domains, column: Tensor) -> Domains:
         phase[everyone, column] = sign
         end = low if sign > 0 else high
         end[everyone, column] = end[everyone, column].clamp(min=0) if sign > 0 else end[everyone, column].clamp(max=0)
-        halves.append(replace(domains, phase=phase, low=low, high=high, stale=domains.stale + 1))
+        halves.append(_phased(replace(domains, low=low, high=high, stale=domains.stale + 1), phase))
     return joined(halves)
 
 
 def implied(domains: Domains) -> Domains:
     """The domains with the phases that their intervals imply: constraints that a bound may use as those of a split."""
     found = (domains.low >= 0).to(torch.int8) - (domains.high <= 0).to(torch.int8)
-    return replace(domains, phase=torch.where(domains.phase == 0, found, domains.phase))
+    return _phased(domains, torch.where(domains.phase == 0, found, domains.phase))
+
+
+def _phased(domains: Domains, phase: Tensor) -> Domains:
+    """The domains with more phases, and for each new one the multiplier that leaves the form what it was.
+
+    Where the form pulls an output upwards, ``a > 0``, it had ``a alpha y`` below it. A stable neuron has ``a y`` or 0 there,
+    so ``beta = a (1 - alpha)`` or ``a alpha`` keeps the coefficient on y: a search then starts no lower than it was.
+    """
+    up, alpha = domains.pull.clamp(min=0), domains.alpha
+    start = torch.where(phase > 0, up * (1.0 - alpha), up * alpha)
+    return replace(domains, phase=phase, beta=torch.where((phase != 0) & (domains.phase == 0), start, domains.beta))
 
 
 def intervals(problem: Problem, domains: Domains) -> dict[int, Interval]:

@@ -47,7 +47,7 @@ class Branched:
     """What a search leaves: the domains still open (none: every clause was decided), and a counterexample if one was met.
 
     ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
-    no bound decided).
+    not even a linear program decided: their margin is zero up to rounding).
     """
 
     open: Domains
@@ -81,9 +81,9 @@ def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Co
     search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = start.select(start.lower <= 0), ""
+    pool, reason = start.select(~(start.lower > 0)), ""
     whole = ~((pool.low < 0) & (pool.high > 0)).any(1)  # nothing is left to split, from the start
-    search.leaves.append(pool.select(whole))
+    _settle(search, pool.select(whole))
     pool = pool.select(~whole)
     while len(pool) and search.witness is None and not reason:
         order = pool.lower.argsort()
@@ -142,7 +142,7 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
     search.bounded += len(domains)
     ascent = Ascent(steps=effort.steps, rate=effort.rate, decay=0.97, deadline=search.limits.deadline)
     found = bound(search.problem, search.copy, domains, ascent)
-    open_ = found.domains.lower <= 0
+    open_ = ~(found.domains.lower > 0)  # not "<= 0": a NaN must stay open
     search.witness = search.confirm(found.points[open_], domains.clause[open_])
     left = ranked(search.problem, found, effort.choices)
     if before is not None:
@@ -150,9 +150,20 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
         left = replace(left, stale=torch.where(gained, STALE, left.stale))
     left = left.select(open_)
     leaf = left.choices[:, 0] < 0
-    if bool(leaf.any()):
-        search.leaves.append(left.select(leaf))
+    _settle(search, left.select(leaf))
     return left.select(~leaf)
+
+
+def _settle(search: _Search, leaves: Domains) -> None:
+    """Settle domains that have nothing left to split; notes those that stay open, and a counterexample."""
+    if not len(leaves) or search.witness is not None:
+        return
+    from verify.branch.leaf import settled  # brings the solvers, which few searches need
+
+    stuck, points = settled(search.problem, leaves, seconds=min(60.0, max(search.limits.left(), 0.01)))
+    stays = ~(stuck.lower > 0)
+    search.witness = search.confirm(points[stays], stuck.clause[stays])
+    search.leaves.append(stuck.select(stays))
 
 
 def first_domains(problem: Problem) -> Domains:
@@ -172,4 +183,5 @@ def first_domains(problem: Problem) -> Domains:
         lower=torch.full((count,), -torch.inf, dtype=torch.float64),
         choices=torch.full((count, 1), -1),
         stale=torch.full((count,), STALE),
+        pull=torch.zeros(count, columns.count),
     )

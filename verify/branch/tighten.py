@@ -7,7 +7,7 @@ one of the neuron too (INVPROP, Kotha et al. 2023, section 3, with the split con
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -21,69 +21,142 @@ from verify.branch.problem import Problem
 MEMORY_BYTES = 512 * 2**20
 
 
-def tightened(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, *, chosen: bool = False) -> Domains:
+@dataclass(frozen=True)
+class Memory:
+    """The multipliers that rounds of tightening ended with, from which the next round starts. Filled in place.
+
+    By ReLU: a Proposal for N domains whose S rows are the lower sides of the ReLU's columns, then the upper sides.
+    """
+
+    forms: dict[int, Proposal] = field(default_factory=dict)
+
+    def select(self, index: Tensor) -> Memory:
+        """The memory of the domains ``index``."""
+        return Memory({r: _picked(p, index) for r, p in self.forms.items()})
+
+
+def tightened(
+    problem: Problem,
+    search: Problem,
+    domains: Domains,
+    ascent: Ascent,
+    *,
+    chosen: bool = False,
+    memory: Memory | None = None,
+) -> Domains:
     """The domains with tighter ``low`` and ``high``, from the last ReLU to the first; never looser.
 
     From the last, since the clause constrains that one most, and each that gets tighter helps those before it. With
-    ``chosen`` only the columns that are among some domain's ``choices``.
+    ``chosen`` only the columns that are among some domain's ``choices``. With ``memory`` the searches go on where they
+    ended the last time.
 
     Recomputed: every bound, in float64 with its rounding, from multipliers that the float32 search proposed. Trusted: the
     domains' intervals so far, as :func:`verify.branch.bounding.bound` does.
     """
     for r in reversed(problem.columns.index):
         if not ascent.late:
-            domains = _layer(problem, search, domains, ascent, r, chosen)
+            wanted = _wanted(problem, domains, r, chosen)
+            if len(wanted):
+                domains = _layer(_Work(problem, search, ascent, memory), domains, r, wanted)
     return domains
 
 
-def _layer(problem: Problem, search: Problem, domains: Domains, ascent: Ascent, r: int, chosen: bool) -> Domains:
-    at, index = problem.columns.place[r], problem.columns.index[r]
-    low, high = domains.low.clone(), domains.high.clone()
+@dataclass(frozen=True)
+class _Work:
+    problem: Problem
+    search: Problem
+    ascent: Ascent
+    memory: Memory | None
+
+
+def _wanted(problem: Problem, domains: Domains, r: int, chosen: bool) -> Tensor:
+    """Which columns of ReLU r, counted within it, some domain has unstable (and, with ``chosen``, some domain chose)."""
+    at = problem.columns.place[r]
     wanted = ((domains.low[:, at] < 0) & (domains.high[:, at] > 0)).any(0)
     if chosen:
         named = torch.zeros(problem.columns.count, dtype=torch.bool)
         named[domains.choices[domains.choices >= 0]] = True
         wanted &= named[at]
-    open_ = wanted.nonzero().squeeze(1)
-    if not len(open_):
-        return domains
-    total = sum(math.prod(node.shape) for node in problem.network.nodes)
+    return wanted.nonzero().squeeze(1)
+
+
+def _layer(work: _Work, domains: Domains, r: int, wanted: Tensor) -> Domains:
+    at = work.problem.columns.place[r]
+    low, high = domains.low.clone(), domains.high.clone()
+    total = sum(math.prod(node.shape) for node in work.problem.network.nodes)
     rows = max(1, MEMORY_BYTES // (16 * 4 * total))
-    for some in torch.arange(len(domains)).split(max(1, rows // (2 * len(open_)))):
-        part = domains.select(some)
-        for columns in open_.split(max(1, rows // (2 * len(part)))):
-            below, negated = _both(problem, search, part, ascent, r, index[columns])
+    for some in torch.arange(len(domains)).split(max(1, rows // (2 * len(wanted)))):
+        for columns in wanted.split(max(1, rows // (2 * len(some)))):
+            below, negated = _both(work, domains, some, r, columns)
             place = (some[:, None], at.start + columns[None, :])
             low[place] = torch.maximum(low[place], below)
             high[place] = torch.minimum(high[place], -negated)
     return implied(replace(domains, low=low, high=high))
 
 
-def _both(
-    problem: Problem, search: Problem, domains: Domains, ascent: Ascent, r: int, neurons: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Lower bounds (N, k) of the pre-activations ``neurons`` of ReLU r, and of their negations."""
-    node, count = problem.network.nodes[r].inputs[0], len(neurons)
+def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) -> tuple[Tensor, Tensor]:
+    """Lower bounds (len(some), k) of the pre-activations in ``columns`` of ReLU r, and of their negations."""
+    problem, search, part = work.problem, work.search, domains.select(some)
+    neurons, count = problem.columns.index[r][columns], len(columns)
+    node = problem.network.nodes[r].inputs[0]
     shape = problem.network.nodes[node].shape
     one_hot = torch.zeros(1, 2 * count, math.prod(shape), dtype=torch.float64)
     one_hot[0, torch.arange(count), neurons] = 1.0
     one_hot[0, count + torch.arange(count), neurons] = -1.0
     one_hot = one_hot.unflatten(2, shape)
-    width = 2 * count
-    start = Proposal(
-        {k: domains.alpha[:, None, at].float().expand(-1, width, -1) for k, at in search.columns.place.items()},
-        {
-            k: torch.zeros(len(domains), width, at.stop - at.start)
-            for k, at in search.columns.place.items()
-            if bool((domains.phase[:, at] != 0).any())
-        },
-        torch.zeros(len(domains), width, domains.mix.shape[1]),
-        _pace(search, domains, intervals(search, domains)[r], neurons),
+    width = problem.columns.index[r].numel()
+    rows = torch.cat([columns, width + columns])
+    start = None
+    if work.memory is not None and _fits(domains, width):
+        if r not in work.memory.forms:
+            work.memory.forms[r] = _fresh(search, domains, 2 * width)
+        start = _rows(_picked(work.memory.forms[r], some), rows)
+    start = _fresh(search, part, 2 * count) if start is None else start
+    pre = intervals(search, part)[r]
+    phased = {k for k, where in search.columns.place.items() if bool((part.phase[:, where] != 0).any())}
+    start = replace(
+        start, beta={k: b for k, b in start.beta.items() if k in phased}, pace=_pace(search, part, pre, neurons)
     )
-    found = climbed(search, domains, start, ascent, also={node: one_hot.float()})
-    lower = form_bound(problem, domains, found, pre=intervals(problem, domains), also={node: one_hot})
+    found = climbed(search, part, start, work.ascent, also={node: one_hot.float()})
+    if work.memory is not None and r in work.memory.forms:
+        _kept(work.memory.forms[r], found, some, rows)
+    lower = form_bound(problem, part, found, pre=intervals(problem, part), also={node: one_hot})
     below, negated = lower.chunk(2, dim=1)
     return below, negated
+
+
+def _fresh(search: Problem, domains: Domains, rows: int) -> Proposal:
+    """Where a first search starts: the slopes of the domain's own form, no other multipliers."""
+    place, N = search.columns.place, len(domains)
+    return Proposal(
+        {k: domains.alpha[:, None, at].float().repeat(1, rows, 1) for k, at in place.items()},
+        {k: torch.zeros(N, rows, at.stop - at.start) for k, at in place.items()},
+        torch.zeros(N, rows, domains.mix.shape[1]),
+    )
+
+
+def _fits(domains: Domains, width: int) -> bool:
+    """Whether the multipliers of one layer's forms are worth remembering: they fit the memory."""
+    return len(domains) * 2 * width * domains.alpha.shape[1] * 8 <= MEMORY_BYTES // 4
+
+
+def _picked(p: Proposal, index: Tensor) -> Proposal:
+    """The proposal for the domains ``index``."""
+    return Proposal({k: a[index] for k, a in p.alpha.items()}, {k: b[index] for k, b in p.beta.items()}, p.mix[index])
+
+
+def _rows(p: Proposal, rows: Tensor) -> Proposal:
+    """The proposal for the forms ``rows``."""
+    alpha, beta = ({k: t[:, rows] for k, t in part.items()} for part in (p.alpha, p.beta))
+    return Proposal(alpha, beta, p.mix[:, rows])
+
+
+def _kept(into: Proposal, found: Proposal, some: Tensor, rows: Tensor) -> None:
+    place = (some[:, None], rows[None, :])
+    for old, new in ((into.alpha, found.alpha), (into.beta, found.beta)):
+        for k, t in new.items():
+            old[k][place] = t
+    into.mix[place] = found.mix
 
 
 def _pace(search: Problem, domains: Domains, pre: Interval, neurons: Tensor) -> Tensor:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from verify.bounds.compute import Tightener, by_slopes, node_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
-from verify.bounds.tighten import by_lp, by_milp, progressive
+from verify.bounds.progressive import progressive
+from verify.bounds.tighten import by_lp, by_milp
 from verify.certify.options import Options
 from verify.errors import UsageError
 from verify.specification import Query

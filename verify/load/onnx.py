@@ -18,7 +18,6 @@ import numpy as np
 import onnx
 import torch
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from onnx.reference import ReferenceEvaluator
 
 from verify.errors import LoadError, ReluproofError, UnsupportedOperator
 from verify.load.builder import Builder, Value
@@ -208,6 +207,8 @@ def _folded(call: Call, node: onnx.NodeProto, constants: list[Constant]) -> list
     if any(c.floating for c in constants) or node.domain not in OUR_DOMAINS:
         raise call.refuse("all its inputs are constants", f"constants are folded through: {', '.join(FOLDS)}")
     arrays = [None if c is None else c.array for c in call.inputs if not isinstance(c, Value)]
+    from onnx.reference import ReferenceEvaluator  # a quarter of a second to import, and seldom needed
+
     evaluator = ReferenceEvaluator(node)
     named = {name: array for name, array in zip(node.input, arrays, strict=True) if array is not None}
     results = [np.asarray(r) for r in evaluator.run(None, named)]
