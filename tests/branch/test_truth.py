@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from support.networks import KINDS, query, samples, weights
 from support.oracle import lowest_worst_row
@@ -28,7 +28,7 @@ def shifted(q: Query, seed: int, rows: int, gap: float, *, strict: bool = False)
 
 
 def check(q: Query, clauses: tuple[Clause, ...], holds: bool) -> None:
-    decision = verify.decide(q.network, Property(clauses), timeout=60)
+    decision = verify.decide(q.network, Property(clauses), timeout=20)
     assert decision.verdict is (Verdict.VERIFIED if holds else Verdict.FALSIFIED), decision.reason
     if not holds:
         x, clause = decision.counterexample.x.unsqueeze(0), clauses[decision.counterexample.clause]
@@ -49,9 +49,11 @@ def engine(request, monkeypatch):
 def test_the_verdict_is_the_truth(kind, norm, engine):
     if engine == "all" and norm != "linf":
         pytest.skip("inputs of a round ball are not split")
+    if kind == "convolution" and norm != "linf":
+        pytest.skip("the oracle takes seconds for a round ball in twelve dimensions")
 
     @given(seed=st.integers(0, 10**6), rows=st.integers(1, 3), gap=st.sampled_from(GAPS), strict=st.booleans())
-    @settings(max_examples=6, deadline=None, derandomize=True)
+    @settings(max_examples=5, deadline=None, derandomize=True, phases=[Phase.generate])
     def law(seed, rows, gap, strict):
         q = query(kind, seed, "0.4", norm)
         check(q, (shifted(q, seed, rows, gap, strict=strict),), holds=gap > 0)
