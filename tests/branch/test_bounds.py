@@ -19,6 +19,7 @@ from verify.branch.domains import Domains, implied, intervals, split
 from verify.branch.problem import Problem, problem_of
 from verify.branch.relu import first_domains
 from verify.branch.tighten import tightened
+from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause
 from verify.region import Box, ball, box
@@ -227,3 +228,24 @@ def test_intervals_imply_phases_that_hold():
     domains.phase[:2, 1] = 0
     known = implied(domains).phase[:2, 1]
     assert known.tolist() == [1, 0], "a neuron that is 0 has either phase"
+
+
+@given(seed=st.integers(0, 10**6))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_rows_that_cancel_pay_for_the_rounding_of_their_sum(seed):
+    """Two rows whose weighted sum is rounding and nothing else, about scores of 1e10."""
+    g = torch.Generator().manual_seed(seed)
+    mix = torch.rand(1, 1, 2, generator=g) + 0.5
+    first = torch.rand(1, 3, generator=g, dtype=torch.float64) - 0.5
+    weight = mix.double()[0, 0]
+    b = Builder()
+    net = b.finish(b.affine(b.relu(b.input((1, 3))), torch.eye(3).double()))
+    x = torch.rand(1, 3, generator=g, dtype=torch.float64) * 1e10
+    region = box(x, x)
+    C, zero = torch.cat([first, -first * (weight[0] / weight[1])]), torch.zeros(2).double()
+    clause = Clause(region, C, zero, zero, torch.zeros(2).bool())
+    problem = problem_of(net, region, node_bounds(net, region), [clause])
+    domains = first_domains(problem)
+    lower = form_bound(problem, domains, Proposal({}, {}, mix), pre=intervals(problem, domains))
+    _, rows = exact_rows(net, clause, x[0])
+    assert Fraction(float(lower)) <= sum(Fraction(m) * row for m, row in zip(mix.flatten().tolist(), rows, strict=True))
