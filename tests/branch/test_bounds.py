@@ -249,3 +249,17 @@ def test_rows_that_cancel_pay_for_the_rounding_of_their_sum(seed):
     lower = form_bound(problem, domains, Proposal({}, {}, mix), pre=intervals(problem, domains))
     _, rows = exact_rows(net, clause, x[0])
     assert Fraction(float(lower)) <= sum(Fraction(m) * row for m, row in zip(mix.flatten().tolist(), rows, strict=True))
+
+
+def test_weights_that_underflow_are_paid_for():
+    """``mix C`` vanishes, and scores of 1e30 would have made it count: the margin is -1e-300."""
+    b = Builder()
+    net = b.finish(b.affine(b.relu(b.input((1, 1))), torch.ones(1, 1).double()))
+    x = torch.full((1, 1), 1e30, dtype=torch.float64)
+    region, zero = box(x, x), torch.zeros(1).double()
+    clause = Clause(region, torch.full((1, 1), -1e-300, dtype=torch.float64), zero, zero, torch.zeros(1).bool())
+    problem = problem_of(net, region, node_bounds(net, region), [clause])
+    mix, domains = torch.full((1, 1, 1), 1e-30), first_domains(problem)
+    lower = form_bound(problem, domains, Proposal({}, {}, mix), pre=intervals(problem, domains))
+    _, rows = exact_rows(net, clause, x[0])
+    assert Fraction(float(lower)) <= Fraction(float(mix)) * rows[0]

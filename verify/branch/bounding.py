@@ -19,7 +19,7 @@ from verify.bounds.nouns import Interval, unstable
 from verify.bounds.relaxation import Lines, assumed, lines
 from verify.branch.domains import Domains, intervals
 from verify.branch.problem import Problem
-from verify.floating import gamma, up
+from verify.floating import TINY, gamma, up
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,7 @@ def mixed_rows(problem: Problem, clause: Tensor, mix: Tensor, also: Mapping[int,
     outputs = problem.bounds.values[last].magnitude()[0]
     size = (mix @ C.abs()) @ outputs + (mix @ d.abs().unsqueeze(2)).squeeze(2)
     lost = up(size * (gamma(mix.shape[2] + C.shape[2] + 2) * 2.0))
+    lost = lost + up(outputs.sum() + 1.0) * (2.0 * (mix.shape[2] + 1) * TINY)  # products that underflow
     return Rows(last, coefficient, constant - lost, also)
 
 
