@@ -167,7 +167,7 @@ def test_an_empty_box_is_refused():
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-@pytest.mark.parametrize("epsilon", ["0.1", "0.4", "1", "3"])
+@pytest.mark.parametrize("epsilon", ["0.1", "0.4", "1", "2"])
 def test_the_gradient_of_the_least_value_over_an_l2_ball_is_its_minimiser(epsilon, dtype):
     """Also where coefficients are 0 or walls stop every coordinate, which gave NaN and ended every slope search at once."""
     g = torch.Generator().manual_seed(0)
