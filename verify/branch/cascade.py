@@ -21,6 +21,7 @@ from verify.branch.outcome import Limits, Outcome
 from verify.branch.problem import Problem, problem_of
 from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
 from verify.branch.rules import ranked
+from verify.branch.strong import Strong
 from verify.branch.tighten import Memory, tightened
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
@@ -30,6 +31,7 @@ GAIN = 0.04  # a round of tightening that closes less than this of every gap is 
 ROUNDS = 40
 FIRST_STEPS, NEXT_STEPS = 20, 10  # of a round: later ones go on where the one before ended
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
+TURN = 50_000.0  # work of the first turn of each kind of branch and bound: two thousand plain domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take
 
 INPUTS = 0.6  # share of the time left for halving inputs, where they are few; branching on ReLUs gets the rest
@@ -152,13 +154,41 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
         count += len(before)
         if len(domains) == len(before) and bool((domains.lower < (1.0 - GAIN) * before.lower).all()):
             break
-    reason = "timeout" if len(domains) else ""
-    if witness is None and len(domains) and not stage.late:
-        rest = by_relu_splits(problem, domains, stage.limits, stage.confirm, effort)
-        count, witness, reason = count + rest.bounded, rest.counterexample, rest.reason
     if witness is not None:
         return Outcome(Verdict.FALSIFIED, witness, domains=count)
-    return Outcome(Verdict.UNKNOWN if reason else Verdict.VERIFIED, reason=reason, domains=count)
+    if not len(domains):
+        return Outcome(Verdict.VERIFIED, domains=count)
+    if stage.late:
+        return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count)
+    outcome = _by_turns(problem, domains, memory, stage)
+    return replace(outcome, domains=outcome.domains + count)
+
+
+def _by_turns(problem: Problem, domains: Domains, memory: Memory, stage: Stage) -> Outcome:
+    """Plain and strong branch and bound by turns, twice as long each time; a clause is done when either is done with it."""
+    strong = Strong(problem, problem.to_search(), stage.limits, stage.confirm, stage.effort, [(domains, memory)])
+    pool, turn, count = domains, TURN, 0
+    while True:
+        plain = by_relu_splits(problem, pool, stage.limits, stage.confirm, replace(stage.effort, work=turn))
+        count += plain.bounded
+        if plain.counterexample is not None:
+            return Outcome(Verdict.FALSIFIED, plain.counterexample, domains=count)
+        strong.without(_missing(problem, plain.open))
+        other = strong.run(turn)
+        if other.counterexample is not None:
+            return Outcome(Verdict.FALSIFIED, other.counterexample, domains=count + other.bounded)
+        pool = plain.open.select(torch.isin(plain.open.clause, other.open.clause))
+        if not len(pool):
+            return Outcome(Verdict.VERIFIED, domains=count + other.bounded)
+        if "work" not in (plain.reason, other.reason):
+            return Outcome(Verdict.UNKNOWN, reason=plain.reason or other.reason, domains=count + other.bounded)
+        turn *= 2.0
+
+
+def _missing(problem: Problem, open_: Domains) -> Tensor:
+    """The clauses of which no domain is open."""
+    everyone = torch.arange(problem.count)
+    return everyone[~torch.isin(everyone, open_.clause)]
 
 
 def _rooted(
