@@ -21,9 +21,11 @@ from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.climb import Ascent
 from verify.bounds.compute import node_bounds
 from verify.bounds.forward import Forward, forward_bounds
+from verify.bounds.relaxation import Lines
 from verify.bounds.optimise import Search, optimise, small_bounds
 from verify.branch.boxes import Stack, halve
-from verify.branch.clip import clip
+from verify.branch.clip import clip_both, clip_chain
+from verify.branch.halfspaces import Halfspaces, from_neurons, halfspaces, implied_by_rows, useful
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.sensitivity import scores
 from verify.errors import UsageError
@@ -41,10 +43,19 @@ STEPS = 5  # of ascent on the slopes for boxes that fixed slopes do not exclude
 FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
 
 
+import os
+M = os.environ.get("M", "p")
+def MODE(score, p):
+    if M == "p": return p
+    if M == "s": return score
+    n = lambda t: t / t.amax(1, keepdim=True).clamp(min=TINY)
+    return n(p) + n(score) * float(M)
+
+
 def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
     """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary."""
     varying = int((clause.region.lower < clause.region.upper).sum())
-    return 0 < varying <= FEW and _is_box(clause.region) and bool(network.relus)
+    return 0 < varying <= int(os.environ.get('FEW', '20')) and _is_box(clause.region) and bool(network.relus)
 
 
 def by_input_splits(
@@ -82,6 +93,7 @@ class _Search:
     underflow: Tensor
     batch: int
     small: Network
+    shared: Halfspaces
 
     def root(self) -> tuple[Tensor, Tensor]:
         """The clause's region as a batch of one box."""
@@ -117,9 +129,23 @@ def _prepared(network: Network, clause: Clause, limits: Limits, number: int, rep
     # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
     terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
     batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
-    return _Search(
-        network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32)
+    none = halfspaces(torch.zeros(0, len(varying)).double(), torch.zeros(0).double())
+    search = _Search(
+        network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32), none
     )
+    return replace(search, shared=_shared(search)) if len(clause.d) else search
+
+
+def _shared(search: _Search) -> Halfspaces:
+    """Half-spaces that every x of the region has which satisfies the clause."""
+    lower, upper = search.root()
+    forward = forward_bounds(search.network, search.region(lower, upper), search.varying, search.underflow)
+    form, lines = _below_rows(search, forward)
+    a, c = _over_varying(search, form)
+    least = down(c + box(lower, upper).minimise(a))
+    form = from_neurons(search.network, forward, implied_by_rows(forward, form, lines, least))
+    a, c = _over_varying(search, form)
+    return useful(a[0], c[0], lower, upper)
 
 
 def _run(search: _Search) -> Outcome:
@@ -136,7 +162,7 @@ def _run(search: _Search) -> Outcome:
         if found is not None:
             return Outcome(Verdict.FALSIFIED, found, domains=domains)
         if len(left.lower):
-            times = 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
+            times = 1 if len(search.shared) else 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
             below, above, bad = halve(left.lower, left.upper, left.score, min(times, 3))
             stuck |= bool(bad.any())
             stack.push(below, above)
@@ -160,10 +186,14 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     value, found = _tried(search, lower / 2 + upper / 2)
     if found is not None:
         return found, nothing
+    lower, upper, excluded = clip_chain(lower, upper, search.shared)
+    lower, upper, value = lower[~excluded], upper[~excluded], value[~excluded]
+    if not len(lower):
+        return None, nothing
     region = search.region(lower, upper)
     forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=True)
-    a, c = _over_varying(search, _below_rows(search, forward))
-    clipped, cut, excluded = clip(lower, upper, a, c)
+    a, c = _over_varying(search, _below_rows(search, forward)[0])
+    clipped, cut, excluded = clip_both(lower, upper, a, c, search.shared)
     kept = (~excluded).nonzero().squeeze(1)
     if not len(kept):
         return None, nothing
@@ -177,12 +207,16 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     )
     form = _sharpened(search, forward, region.select(kept), best)
     own, constant = _over_varying(search, form)
-    clipped, cut, excluded = clip(clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
+    clipped, cut, excluded = clip_both(
+        clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1), search.shared
+    )
     _, found = _tried(search, torch.where(own[:, 0] > 0, clipped, cut))
     if found is not None:
         return found, nothing
     score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
     score = score * ((cut - clipped) / width.clamp(min=TINY))
+    if len(search.shared):
+        score = MODE(score, search.shared.pressure(clipped, cut))
     order = value.argsort(descending=True, stable=True)
     order = order[~excluded[order]]
     return None, _Left(clipped[order], cut[order], score[order])
@@ -210,14 +244,14 @@ def _sharpened(search: _Search, forward: Forward, region: Box, best: Tensor) -> 
     return backward_form(network, forward.bounds, rows, lines)
 
 
-def _below_rows(search: _Search, forward: Forward) -> LinearForm:
-    """Linear forms below the rows, (B, 2S, *shape): with CROWN's slopes, then with the parallel lines."""
+def _below_rows(search: _Search, forward: Forward) -> tuple[LinearForm, dict[int, Lines]]:
+    """Linear forms below the rows, (B, 2S, *shape), and their lines: CROWN's slopes, then the parallel ones."""
     clause, network = search.clause, search.network
     rows = Rows(len(network.nodes) - 1, clause.C.repeat(2, 1).unsqueeze(0), clause.d.repeat(2).unsqueeze(0))
     count, lines = len(clause.d), {}
     for r, line in forward.lines.items():
         lines[r] = replace(line, lower=torch.cat([line.lower] * count + [line.upper] * count, 1))
-    return backward_form(network, forward.bounds, rows, lines)
+    return backward_form(network, forward.bounds, rows, lines), lines
 
 
 def _over_varying(search: _Search, form: LinearForm) -> tuple[Tensor, Tensor]:
