@@ -66,18 +66,17 @@ def clip_chain(lower: Tensor, upper: Tensor, shared: Halfspaces) -> tuple[Tensor
     return lower, upper, excluded
 
 
-def clip_both(
-    lower: Tensor, upper: Tensor, a: Tensor, c: Tensor, shared: Halfspaces
-) -> tuple[Tensor, Tensor, Tensor]:
+def clip_both(lower: Tensor, upper: Tensor, a: Tensor, c: Tensor, shared: Halfspaces) -> tuple[Tensor, Tensor, Tensor]:
     """Shrink boxes by their own rows, as :func:`clip`, and by shared half-spaces, as :func:`clip_chain`, in turns."""
     lower, upper, excluded = clip(lower, upper, a, c)
     if not len(shared):
         return lower, upper, excluded
     for _ in range(TURNS):
         width = upper - lower
-        for cut in (lambda lo, hi: clip_chain(lo, hi, shared), lambda lo, hi: clip(lo, hi, a, c)):
-            lower, upper, empty = cut(lower, upper)
-            excluded |= empty
+        lower, upper, empty = clip_chain(lower, upper, shared)
+        excluded |= empty
+        lower, upper, empty = clip(lower, upper, a, c)
+        excluded |= empty
         if not bool(((upper - lower < (1.0 - PROGRESS) * width) & ~excluded.unsqueeze(1)).any()):
             break
     return lower, upper, excluded

@@ -26,7 +26,11 @@ from verify.network import Network
 from verify.region import box
 
 MOST = 2048  # half-spaces that are kept, those that cut off most
+BOTH = 1024.0  # weight of pressure on both halves of a box against pressure on one (Freeman 1995)
 CUT = 0.01  # the least share of its range over the region that a half-space must cut off
+
+MARGIN = 4.0 * UNIT  # between the slope of a line and the one that its rounded product with a coefficient stands for
+SMALLEST = 2.0**-900  # coefficient on a ReLU for which that is so
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class Halfspaces:
 
     def __len__(self) -> int:
         return len(self.c)
+
+    @property
+    def bytes(self) -> int:
+        """What clipping one box takes."""
+        return 8 * max(self.rising.place.numel(), self.falling.place.numel())
 
     def least(self, lower: Tensor, upper: Tensor) -> Tensor:
         """Lower bounds (B, H) of ``a . x + c`` over boxes (B, n), recomputed with their rounding."""
@@ -71,9 +80,6 @@ class Halfspaces:
         return sides[0] * sides[1] * BOTH + sides[0] + sides[1]
 
 
-BOTH = 1024.0  # weight of pressure on both halves against pressure on one (Freeman 1995)
-
-
 def halfspaces(a: Tensor, c: Tensor) -> Halfspaces:
     """The half-spaces ``a . x + c <= 0``: (H, n) and (H,)."""
     return Halfspaces(a, c, _occurrences(a), _occurrences(-a))
@@ -92,22 +98,25 @@ def _occurrences(a: Tensor) -> Occurrences:
     )
 
 
-def implied_by_rows(forward: Forward, form: LinearForm, lines: Mapping[int, Lines], least: Tensor) -> dict[int, Interval]:
+def implied_by_rows(
+    forward: Forward, form: LinearForm, lines: Mapping[int, Lines], least: Tensor
+) -> dict[int, Interval]:
     """Bounds (B, *shape) of each ReLU's input for the x of each box that satisfy the clause.
 
     ``form`` (B, S, ...): below each row, as a backward pass with ``lines`` left it; ``least`` (B, S): a lower bound of the
-    form over the box. Recomputed: the quotients, rounded outwards. Trusted: the form, its minimum, and ``forward.bounds``.
+    form over the box. The slope that a pass used is the computed ``A s`` over A, within ``MARGIN`` of the line's where
+    ``A > SMALLEST``. Recomputed: the quotients, rounded outwards. Trusted: the form, its minimum, and ``forward.bounds``.
     Where the bounds cross, no x of the box satisfies the clause.
     """
     found = {}
     left = -least.clamp(max=0)  # what the dropped terms may add up to
     for r, arriving in form.at_relus.items():
         pre = forward.bounds.pre[r]
-        room = up(left.reshape(*left.shape, *[1] * (arriving.dim() - 2)) / arriving.clamp(min=0))
-        # The pass's slope is that of the line up to a rounding: the computed A s over A.
+        # A smaller coefficient says nothing here: its product with the slope may underflow.
+        size = torch.where(arriving > SMALLEST, arriving, 0.0)
+        room = up(left.reshape(*left.shape, *[1] * (arriving.dim() - 2)) / size)
         slope = lines[r].lower
-        over = up(room / (1.0 - slope - 4.0 * UNIT).clamp(min=0))
-        under = up(room / (slope * (1.0 + 4.0 * UNIT)))
+        over, under = (up(room / (s - MARGIN).clamp(min=0)) for s in (1.0 - slope, slope))
         upper = torch.where(over.isnan(), torch.inf, over).amin(1)
         lower = torch.where(under.isnan(), torch.inf, under).amin(1)
         found[r] = Interval(torch.maximum(pre.lower, -lower), torch.minimum(pre.upper, upper))
@@ -139,7 +148,9 @@ def from_neurons(network: Network, forward: Forward, implied: Mapping[int, Inter
                 forms.append(form.coefficient[0])
                 constants.append(down(form.constant[0] - end.flatten()[part]))
     none = torch.zeros(0, *network.input_shape, dtype=torch.float64)
-    return LinearForm(torch.cat([none, *forms]).unsqueeze(0), torch.cat([none.flatten()[:0], *constants]).unsqueeze(0), {})
+    return LinearForm(
+        torch.cat([none, *forms]).unsqueeze(0), torch.cat([none.flatten()[:0], *constants]).unsqueeze(0), {}
+    )
 
 
 def useful(a: Tensor, c: Tensor, lower: Tensor, upper: Tensor) -> Halfspaces:
@@ -147,7 +158,7 @@ def useful(a: Tensor, c: Tensor, lower: Tensor, upper: Tensor) -> Halfspaces:
     region = box(lower, upper)
     least, most = (region.minimise(a.unsqueeze(0)) + c)[0], -(region.minimise(-a.unsqueeze(0)) - c)[0]
     share = most / (most - least).clamp(min=math.ulp(0.0))
-    share = torch.where((share > CUT) & torch.isfinite(c), share, 0.0)
+    share = torch.where((share > CUT) & torch.isfinite(c) & torch.isfinite(a).all(1), share, 0.0)
     order = share.argsort(dim=0, descending=True, stable=True)[:MOST]
     order = order[share[order] > 0].sort().values
     return halfspaces(a[order], c[order])

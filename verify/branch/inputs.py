@@ -21,8 +21,8 @@ from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.climb import Ascent
 from verify.bounds.compute import node_bounds
 from verify.bounds.forward import Forward, forward_bounds
-from verify.bounds.relaxation import Lines
 from verify.bounds.optimise import Search, optimise, small_bounds
+from verify.bounds.relaxation import Lines
 from verify.branch.boxes import Stack, halve
 from verify.branch.clip import clip_both, clip_chain
 from verify.branch.halfspaces import Halfspaces, from_neurons, halfspaces, implied_by_rows, useful
@@ -38,24 +38,26 @@ from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause
 
 FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
+MANY = 256  # inputs that vary, where every box is clipped by half-spaces
 BATCH_BYTES = 32 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
 STEPS = 5  # of ascent on the slopes for boxes that fixed slopes do not exclude
+ROWS = 0.3  # weight of what halving does for the rows against what it does for the half-spaces
 FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
 
 
-import os
-M = os.environ.get("M", "p")
-def MODE(score, p):
-    if M == "p": return p
-    if M == "s": return score
-    n = lambda t: t / t.amax(1, keepdim=True).clamp(min=TINY)
-    return n(p) + n(score) * float(M)
-
-
 def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
-    """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary."""
+    """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary.
+
+    With up to ``MANY`` it is, where the clause's half-spaces number at least half the inputs that vary, so that halving
+    some fixes others, and the forms of one box fit the batch's memory: small networks, and never whole images.
+    """
     varying = int((clause.region.lower < clause.region.upper).sum())
-    return 0 < varying <= int(os.environ.get('FEW', '20')) and _is_box(clause.region) and bool(network.relus)
+    if not _is_box(clause.region) or not network.relus or not 0 < varying <= MANY:
+        return False
+    if varying <= FEW:
+        return True
+    small = _form_bytes(network, varying, sum(math.prod(network.nodes[r].shape) for r in network.relus)) <= BATCH_BYTES
+    return small and 2 * len(_prepared(network, clause, Limits(), 0, ()).shared) >= varying
 
 
 def by_input_splits(
@@ -125,15 +127,22 @@ def _prepared(network: Network, clause: Clause, limits: Limits, number: int, rep
     region = clause.region
     varying = (region.lower < region.upper).flatten().nonzero().squeeze(1)
     root = node_bounds(network, region)
-    widest = max(math.prod(node.shape) for node in network.nodes)
-    # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
-    terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
-    batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
+    # About a quarter of the ReLUs are unstable; two copies of the forms live at once.
+    unstable = sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
+    batch = max(16, min(4096, BATCH_BYTES // (2 * _form_bytes(network, len(varying), unstable))))
     none = halfspaces(torch.zeros(0, len(varying)).double(), torch.zeros(0).double())
     search = _Search(
         network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32), none
     )
-    return replace(search, shared=_shared(search)) if len(clause.d) else search
+    if not len(clause.d):
+        return search
+    shared = _shared(search)
+    return replace(search, shared=shared, batch=max(16, min(batch, BATCH_BYTES // (2 * shared.bytes))))
+
+
+def _form_bytes(network: Network, varying: int, unstable: int) -> int:
+    """What the affine forms of the widest node take for one box: the centre, the inputs and the unstable ReLUs."""
+    return (1 + varying + unstable) * max(math.prod(node.shape) for node in network.nodes) * 8
 
 
 def _shared(search: _Search) -> Halfspaces:
@@ -162,7 +171,13 @@ def _run(search: _Search) -> Outcome:
         if found is not None:
             return Outcome(Verdict.FALSIFIED, found, domains=domains)
         if len(left.lower):
-            times = 1 if len(search.shared) else 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
+            times = (
+                1
+                if len(search.shared)
+                else 1 + max(0, int(math.log2(FULL / len(left.lower))))
+                if len(left.lower) < FULL
+                else 1
+            )
             below, above, bad = halve(left.lower, left.upper, left.score, min(times, 3))
             stuck |= bool(bad.any())
             stack.push(below, above)
@@ -216,10 +231,15 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
     score = score * ((cut - clipped) / width.clamp(min=TINY))
     if len(search.shared):
-        score = MODE(score, search.shared.pressure(clipped, cut))
+        score = _relative(search.shared.pressure(clipped, cut)) + ROWS * _relative(score)
     order = value.argsort(descending=True, stable=True)
     order = order[~excluded[order]]
     return None, _Left(clipped[order], cut[order], score[order])
+
+
+def _relative(score: Tensor) -> Tensor:
+    """Scores (B, n) as shares of each box's best one."""
+    return score / score.amax(1, keepdim=True).clamp(min=TINY)
 
 
 def _tried(search: _Search, points: Tensor) -> tuple[Tensor, PropertyCounterexample | None]:
