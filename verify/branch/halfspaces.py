@@ -139,7 +139,7 @@ def from_neurons(network: Network, forward: Forward, implied: Mapping[int, Inter
             (-1.0, -after.lower, after.lower - before.lower),
         ):
             some = (gain.flatten() > CUT * range_).nonzero().squeeze(1)
-            for part in some.split(MOST):
+            for part in some.split(MOST) if len(some) else ():
                 rows = torch.zeros(1, len(part), size, dtype=torch.float64)
                 rows[0, torch.arange(len(part)), part] = sign
                 zero = torch.zeros(1, len(part), dtype=torch.float64)

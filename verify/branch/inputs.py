@@ -5,7 +5,10 @@ are bounded at once. Each round takes boxes off a stack. One forward pass of aff
 (:mod:`verify.bounds.forward`); one backward pass puts linear forms below the clause's rows, with CROWN's slopes and with the
 parallel ones; the forms exclude boxes and clip the others (:mod:`verify.branch.clip`). On what is left a few steps of slope
 ascent sharpen the best row, which excludes and clips again, and the rest is halved where that helps most
-(:mod:`verify.branch.sensitivity`). Middles of boxes and the corners that the forms point to are tried as counterexamples.
+(:mod:`verify.branch.sensitivity`). Where the clause forces neurons, half-spaces that hold for every part clip each box
+first and in turns with its forms, and halving where it presses them most comes first (:mod:`verify.branch.halfspaces`): this
+is what carries the search beyond a few inputs. Middles of boxes and the corners that the forms point to are tried as
+counterexamples.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
     if varying <= FEW:
         return True
     small = _form_bytes(network, varying, sum(math.prod(network.nodes[r].shape) for r in network.relus)) <= BATCH_BYTES
-    return small and 2 * len(_prepared(network, clause, Limits(), 0, ()).shared) >= varying
+    return small and 2 * len(halfspaces_of(network, clause)) >= varying
 
 
 def by_input_splits(
@@ -76,6 +79,14 @@ def by_input_splits(
         found = search.confirm(search.inputs(search.root()[0]))
         return Outcome(Verdict.FALSIFIED, found) if found else Outcome(Verdict.UNKNOWN, reason="incomplete method")
     return _run(search)
+
+
+def halfspaces_of(network: Network, clause: Clause) -> Halfspaces:
+    """Half-spaces over the coordinates that vary, which every x of the clause's region has that satisfies the clause.
+
+    Recomputed: all, by :mod:`verify.branch.halfspaces` over forms of one forward and one backward pass. Trusted: nothing.
+    """
+    return _prepared(network, clause, Limits(), 0, ()).shared
 
 
 def _is_box(region: Box) -> bool:
@@ -137,7 +148,7 @@ def _prepared(network: Network, clause: Clause, limits: Limits, number: int, rep
     if not len(clause.d):
         return search
     shared = _shared(search)
-    return replace(search, shared=shared, batch=max(16, min(batch, BATCH_BYTES // (2 * shared.bytes))))
+    return replace(search, shared=shared, batch=max(16, min(batch, BATCH_BYTES // (2 * shared.bytes + 1))))
 
 
 def _form_bytes(network: Network, varying: int, unstable: int) -> int:
