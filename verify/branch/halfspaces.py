@@ -77,7 +77,17 @@ class Halfspaces:
             torch.exp2(-left[:, side.place] / (side.size * width.unsqueeze(2)).clamp(min=1e-300)).sum(2)
             for side in (self.rising, self.falling)
         ]
-        return sides[0] * sides[1] * BOTH + sides[0] + sides[1]
+        return _weighed(*sides)
+
+
+def pressed(count: Tensor) -> Tensor:
+    """What halving coordinates does for a row, on the scale of ``pressure``: ``count`` halvings alike would use up its gap."""
+    share = torch.exp2(-count)
+    return _weighed(share, share)
+
+
+def _weighed(one: Tensor, other: Tensor) -> Tensor:
+    return one * other * BOTH + one + other
 
 
 def halfspaces(a: Tensor, c: Tensor) -> Halfspaces:

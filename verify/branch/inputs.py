@@ -28,7 +28,7 @@ from verify.bounds.optimise import Search, optimise, small_bounds
 from verify.bounds.relaxation import Lines
 from verify.branch.boxes import Stack, halve
 from verify.branch.clip import clip_both, clip_chain
-from verify.branch.halfspaces import Halfspaces, from_neurons, halfspaces, implied_by_rows, useful
+from verify.branch.halfspaces import Halfspaces, from_neurons, halfspaces, implied_by_rows, pressed, useful
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.sensitivity import scores
 from verify.errors import UsageError
@@ -44,7 +44,6 @@ FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
 MANY = 256  # inputs that vary, where every box is clipped by half-spaces
 BATCH_BYTES = 32 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
 STEPS = 5  # of ascent on the slopes for boxes that fixed slopes do not exclude
-ROWS = 0.3  # weight of what halving does for the rows against what it does for the half-spaces
 FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
 
 
@@ -182,13 +181,9 @@ def _run(search: _Search) -> Outcome:
         if found is not None:
             return Outcome(Verdict.FALSIFIED, found, domains=domains)
         if len(left.lower):
-            times = (
-                1
-                if len(search.shared)
-                else 1 + max(0, int(math.log2(FULL / len(left.lower))))
-                if len(left.lower) < FULL
-                else 1
-            )
+            times = 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
+            if len(search.varying) > FEW:
+                times = 1  # a box costs much, and halving one coordinate may settle the next
             below, above, bad = halve(left.lower, left.upper, left.score, min(times, 3))
             stuck |= bool(bad.any())
             stack.push(below, above)
@@ -242,15 +237,11 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
     score = score * ((cut - clipped) / width.clamp(min=TINY))
     if len(search.shared):
-        score = _relative(search.shared.pressure(clipped, cut)) + ROWS * _relative(score)
+        gap = -(box(clipped, cut).minimise(own) + constant).clamp(max=0)
+        score = pressed(gap / score.clamp(min=TINY)) + search.shared.pressure(clipped, cut)
     order = value.argsort(descending=True, stable=True)
     order = order[~excluded[order]]
     return None, _Left(clipped[order], cut[order], score[order])
-
-
-def _relative(score: Tensor) -> Tensor:
-    """Scores (B, n) as shares of each box's best one."""
-    return score / score.amax(1, keepdim=True).clamp(min=TINY)
 
 
 def _tried(search: _Search, points: Tensor) -> tuple[Tensor, PropertyCounterexample | None]:
