@@ -34,7 +34,7 @@ QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
 TURN = 50_000.0  # work of the first turn of each kind of branch and bound: two thousand plain domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take
 
-INPUTS = 0.6  # share of the time left for halving inputs, where they are few; branching on ReLUs gets the rest
+INPUTS = 0.6  # share of the time left for halving inputs, where that is worth it; branching on ReLUs gets the rest
 
 Attack = Callable[[Tensor, float | None], PropertyCounterexample | None]
 """Positions of clauses and a deadline -> a counterexample, if a thorough attack on them finds one."""
@@ -80,14 +80,15 @@ def decide_region(network: Network, clauses: Sequence[Clause], stage: Stage) -> 
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
         if stage.late:
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=len(clauses))
-        if worth_splitting_inputs(network, clauses[0]):
-            return _by_inputs(problem, open_, stage)
+        worth = torch.tensor([worth_splitting_inputs(network, clauses[k]) for k in open_.tolist()])
+        if bool(worth.any()):
+            return _by_inputs(problem, open_[worth], open_[~worth], stage)
     return _searched(problem, first_domains(problem).select(open_), stage)
 
 
-def _by_inputs(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
-    """Halve the inputs for each open clause; branch on ReLUs for those that stay open."""
-    count, left = problem.count, []
+def _by_inputs(problem: Problem, open_: Tensor, others: Tensor, stage: Stage) -> Outcome:
+    """Halve the inputs for each clause of ``open_``; branch on ReLUs for those that stay open, and for the ``others``."""
+    count, left = problem.count, others.tolist()
     for done, k in enumerate(open_.tolist()):
         limits = stage.limits
         if limits.deadline is not None:
