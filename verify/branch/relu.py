@@ -148,21 +148,29 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
     left = left.select(open_)
     leaf = left.choices[:, 0] < 0
     if bool(leaf.any()) and search.witness is None:
-        from verify.branch.leaf import settled  # brings the solvers, which few searches need
-
-        stuck, points = settled(search.problem, left.select(leaf), seconds=min(60.0, max(search.limits.left(), 0.01)))
-        stays = ~(stuck.lower > 0)
-        search.witness = search.confirm(points[stays], stuck.clause[stays])
-        search.leaves.append(stuck.select(stays))
+        stuck, search.witness = leaves_settled(search.problem, left.select(leaf), search.limits, search.confirm)
+        search.leaves += [stuck] if len(stuck) else []
     return left.select(~leaf)
+
+
+def leaves_settled(
+    problem: Problem, leaves: Domains, limits: Limits, confirm: Confirm
+) -> tuple[Domains, PropertyCounterexample | None]:
+    """The domains without unstable neurons that not even their linear program decides, and a counterexample if one is."""
+    from verify.branch.leaf import settled  # brings the solvers, which few searches need
+
+    stuck, points = settled(problem, leaves, seconds=min(60.0, max(limits.left(), 0.01)))
+    stays = ~(stuck.lower > 0)
+    return stuck.select(stays), confirm(points[stays], stuck.clause[stays])
 
 
 def first_domains(problem: Problem) -> Domains:
     """One domain for each clause, which assumes nothing, with CROWN's slopes and all rows weighed alike."""
     count, columns = problem.count, problem.columns
-    low, high = (
-        columns.pack({r: getattr(p, end) for r, p in problem.bounds.pre.items()}) for end in ("lower", "upper")
-    )
+    low = high = torch.zeros(count, 0, dtype=torch.float64)
+    if columns.count:
+        low = columns.pack({r: p.lower for r, p in problem.bounds.pre.items()})
+        high = columns.pack({r: p.upper for r, p in problem.bounds.pre.items()})
     return Domains(
         clause=torch.arange(count),
         phase=torch.zeros(count, columns.count, dtype=torch.int8),

@@ -16,7 +16,7 @@ from verify.branch.bounding import Bounded, bound
 from verify.branch.domains import Domains, joined, split
 from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
-from verify.branch.relu import Branched, Confirm, Effort, first_domains
+from verify.branch.relu import Branched, Confirm, Effort, first_domains, leaves_settled
 from verify.branch.rules import ranked, tried
 from verify.branch.tighten import Memory, tightened
 from verify.property import PropertyCounterexample
@@ -50,6 +50,8 @@ class Strong:
         end, reason = self.work + work, ""
         while self.stack and self.witness is None and not reason:
             domains, memory = self.stack.pop()
+            if not len(domains):
+                continue
             if len(domains) > BATCH:
                 order = domains.lower.argsort(descending=True)
                 for part in (order[BATCH:], order[:BATCH]):
@@ -109,7 +111,8 @@ class Strong:
         open_ = ~(left.lower > 0)
         self.witness = self.witness or self.confirm(found.points[open_], left.clause[open_])
         leaf = open_ & (left.choices[:, 0] < 0)
-        if bool(leaf.any()):
-            self.leaves.append(left.select(leaf))
+        if bool(leaf.any()) and self.witness is None:
+            stuck, self.witness = leaves_settled(self.problem, left.select(leaf), self.limits, self.confirm)
+            self.leaves += [stuck] if len(stuck) else []
         index = (open_ & ~leaf).nonzero().squeeze(1)
         return left.select(index), memory.select(index)
