@@ -81,7 +81,7 @@ def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Co
     search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = start.select(~(start.lower > 0)), ""
+    pool, reason = _without_leaves(search, start.select(~(start.lower > 0))), ""
     while len(pool) and search.witness is None and not reason:
         order = pool.lower.argsort()
         pool = pool.select(order)
@@ -145,12 +145,16 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
     if before is not None:
         gained = left.lower > 0.9 * before
         left = replace(left, stale=torch.where(gained, STALE, left.stale))
-    left = left.select(open_)
-    leaf = left.choices[:, 0] < 0
+    return _without_leaves(search, left.select(open_))
+
+
+def _without_leaves(search: _Search, domains: Domains) -> Domains:
+    """Those of the domains that can be split; the others are settled, or noted as leaves."""
+    leaf = domains.choices[:, 0] < 0
     if bool(leaf.any()) and search.witness is None:
-        stuck, search.witness = leaves_settled(search.problem, left.select(leaf), search.limits, search.confirm)
+        stuck, search.witness = leaves_settled(search.problem, domains.select(leaf), search.limits, search.confirm)
         search.leaves += [stuck] if len(stuck) else []
-    return left.select(~leaf)
+    return domains.select(~leaf)
 
 
 def leaves_settled(

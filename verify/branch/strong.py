@@ -49,7 +49,7 @@ class Strong:
         """
         end, reason = self.work + work, ""
         while self.stack and self.witness is None and not reason:
-            domains, memory = self.stack.pop()
+            domains, memory = self._without_leaves(*self.stack.pop())
             if not len(domains):
                 continue
             if len(domains) > BATCH:
@@ -108,11 +108,14 @@ class Strong:
         ascent = Ascent(steps=self.effort.steps, rate=self.effort.rate, deadline=self.limits.deadline)
         found: Bounded = bound(self.problem, self.copy, domains, ascent)
         left = ranked(self.problem, found, self.effort.choices)
-        open_ = ~(left.lower > 0)
-        self.witness = self.witness or self.confirm(found.points[open_], left.clause[open_])
-        leaf = open_ & (left.choices[:, 0] < 0)
+        index = (~(left.lower > 0)).nonzero().squeeze(1)
+        self.witness = self.witness or self.confirm(found.points[index], left.clause[index])
+        return self._without_leaves(left.select(index), memory.select(index))
+
+    def _without_leaves(self, domains: Domains, memory: Memory) -> tuple[Domains, Memory]:
+        leaf = domains.choices[:, 0] < 0
         if bool(leaf.any()) and self.witness is None:
-            stuck, self.witness = leaves_settled(self.problem, left.select(leaf), self.limits, self.confirm)
+            stuck, self.witness = leaves_settled(self.problem, domains.select(leaf), self.limits, self.confirm)
             self.leaves += [stuck] if len(stuck) else []
-        index = (open_ & ~leaf).nonzero().squeeze(1)
-        return left.select(index), memory.select(index)
+        index = (~leaf).nonzero().squeeze(1)
+        return domains.select(index), memory.select(index)
