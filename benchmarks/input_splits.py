@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any
 
 from common import DATA, report
-from verify.load.vnnlib import load_property
 
 from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
 from verify.load.onnx import load_onnx
+from verify.load.vnnlib import load_property
 from verify.network import Network
 from verify.verdict import Verdict
 

@@ -21,6 +21,7 @@ from verify.branch.outcome import Limits, Outcome
 from verify.branch.problem import Problem, problem_of
 from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
 from verify.branch.rules import ranked
+from verify.branch.strong import Strong
 from verify.branch.tighten import Memory, tightened
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
@@ -30,9 +31,12 @@ GAIN = 0.04  # a round of tightening that closes less than this of every gap is 
 ROUNDS = 40
 FIRST_STEPS, NEXT_STEPS = 20, 10  # of a round: later ones go on where the one before ended
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
+# Rounds at the root that closed this much of the gaps promise well: strong domains then get so much longer turns.
+PAYS, FAVOUR = 0.4, 4.0
+TURN = 50_000.0  # work of the first turn of each kind of branch and bound: two thousand plain domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take
 
-INPUTS = 0.6  # share of the time left for halving inputs, where they are few; branching on ReLUs gets the rest
+INPUTS = 0.6  # share of the time left for halving inputs, where that is worth it; branching on ReLUs gets the rest
 
 Attack = Callable[[Tensor, float | None], PropertyCounterexample | None]
 """Positions of clauses and a deadline -> a counterexample, if a thorough attack on them finds one."""
@@ -78,14 +82,15 @@ def decide_region(network: Network, clauses: Sequence[Clause], stage: Stage) -> 
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
         if stage.late:
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=len(clauses))
-        if worth_splitting_inputs(network, clauses[0]):
-            return _by_inputs(problem, open_, stage)
+        worth = torch.tensor([worth_splitting_inputs(network, clauses[k]) for k in open_.tolist()])
+        if bool(worth.any()):
+            return _by_inputs(problem, open_[worth], open_[~worth], stage)
     return _searched(problem, first_domains(problem).select(open_), stage)
 
 
-def _by_inputs(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
-    """Halve the inputs for each open clause; branch on ReLUs for those that stay open."""
-    count, left = problem.count, []
+def _by_inputs(problem: Problem, open_: Tensor, others: Tensor, stage: Stage) -> Outcome:
+    """Halve the inputs for each clause of ``open_``; branch on ReLUs for those that stay open, and for the ``others``."""
+    count, left = problem.count, others.tolist()
     for done, k in enumerate(open_.tolist()):
         limits = stage.limits
         if limits.deadline is not None:
@@ -140,7 +145,7 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
     if witness is None and len(domains):
         share = None if stage.limits.deadline is None else time.perf_counter() + ATTACK * stage.limits.left()
         witness = stage.attack(domains.clause, share)
-    memory = Memory()
+    memory, origin = Memory(), domains
     for k in range(ROUNDS):
         if witness is not None or not len(domains) or stage.late:
             break
@@ -152,13 +157,46 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
         count += len(before)
         if len(domains) == len(before) and bool((domains.lower < (1.0 - GAIN) * before.lower).all()):
             break
-    reason = "timeout" if len(domains) else ""
-    if witness is None and len(domains) and not stage.late:
-        rest = by_relu_splits(problem, domains, stage.limits, stage.confirm, effort)
-        count, witness, reason = count + rest.bounded, rest.counterexample, rest.reason
     if witness is not None:
         return Outcome(Verdict.FALSIFIED, witness, domains=count)
-    return Outcome(Verdict.UNKNOWN if reason else Verdict.VERIFIED, reason=reason, domains=count)
+    if not len(domains):
+        return Outcome(Verdict.VERIFIED, domains=count)
+    if stage.late:
+        return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count)
+    at_first = origin.lower[torch.isin(origin.clause, domains.clause)].sum()
+    favour = FAVOUR if float(domains.lower.sum()) > (1.0 - PAYS) * float(at_first) else 1.0
+    outcome = _by_turns(problem, domains, memory, stage, favour)
+    return replace(outcome, domains=outcome.domains + count)
+
+
+def _by_turns(problem: Problem, domains: Domains, memory: Memory, stage: Stage, favour: float) -> Outcome:
+    """Plain and strong branch and bound by turns, twice as long each time; a clause is done when either is done with it.
+
+    The strong one's turns are ``favour`` times as long.
+    """
+    strong = Strong(problem, problem.to_search(), stage.limits, stage.confirm, stage.effort, [(domains, memory)])
+    pool, turn, count = domains, TURN, 0
+    while True:
+        plain = by_relu_splits(problem, pool, stage.limits, stage.confirm, replace(stage.effort, work=turn))
+        count += plain.bounded
+        if plain.counterexample is not None:
+            return Outcome(Verdict.FALSIFIED, plain.counterexample, domains=count)
+        strong.without(_missing(problem, plain.open))
+        other = strong.run(favour * turn)
+        if other.counterexample is not None:
+            return Outcome(Verdict.FALSIFIED, other.counterexample, domains=count + other.bounded)
+        pool = plain.open.select(torch.isin(plain.open.clause, other.open.clause))
+        if not len(pool):
+            return Outcome(Verdict.VERIFIED, domains=count + other.bounded)
+        if "work" not in (plain.reason, other.reason):
+            return Outcome(Verdict.UNKNOWN, reason=plain.reason or other.reason, domains=count + other.bounded)
+        turn *= 2.0
+
+
+def _missing(problem: Problem, open_: Domains) -> Tensor:
+    """The clauses of which no domain is open."""
+    everyone = torch.arange(problem.count)
+    return everyone[~torch.isin(everyone, open_.clause)]
 
 
 def _rooted(

@@ -10,10 +10,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from verify.branch.halfspaces import Halfspaces
 from verify.floating import down, up
 from verify.region import box
 
 ROUNDS = 2  # every row gets a second turn on what the others left
+CHAIN = 24  # rounds of half-spaces: one that fixes a coordinate lets the next fix another
+PROGRESS = 0.1  # of some coordinate's width, which a round must cut off for another to follow
+TURNS = 4  # how often a box's own rows and the half-spaces may help each other
 
 
 def clip(lower: Tensor, upper: Tensor, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -35,4 +39,44 @@ def clip(lower: Tensor, upper: Tensor, a: Tensor, c: Tensor) -> tuple[Tensor, Te
         empty = (least > 0).any(1) | (below > above).any(1)
         excluded |= empty
         lower, upper = torch.where(empty.unsqueeze(1), lower, below), torch.where(empty.unsqueeze(1), upper, above)
+    return lower, upper, excluded
+
+
+def clip_chain(lower: Tensor, upper: Tensor, shared: Halfspaces) -> tuple[Tensor, Tensor, Tensor]:
+    """Shrink boxes (B, n) by half-spaces that they share, round after round for as long as one opens the next.
+
+    For rows that are sums of few coordinates this is unit propagation. Returns, recomputes and trusts what
+    :func:`clip` does; the half-spaces must hold for every point of the boxes that satisfies the clause.
+    """
+    excluded = torch.zeros(len(lower), dtype=torch.bool)
+    if not len(shared):
+        return lower, upper, excluded
+    for _ in range(CHAIN):
+        least = shared.least(lower, upper)
+        room = torch.cat([-least.clamp(max=0), least.new_full((len(least), 1), torch.inf)], 1)
+        highest = up(lower + up((room[:, shared.rising.place] / shared.rising.size).amin(2)))
+        lowest = down(upper - up((room[:, shared.falling.place] / shared.falling.size).amin(2)))
+        below, above = torch.maximum(lower, lowest), torch.minimum(upper, highest)
+        empty = (least > 0).any(1) | (below > above).any(1)
+        excluded |= empty
+        less = ((above - below) < (1.0 - PROGRESS) * (upper - lower)) & ~excluded.unsqueeze(1)
+        lower, upper = torch.where(empty.unsqueeze(1), lower, below), torch.where(empty.unsqueeze(1), upper, above)
+        if not bool(less.any()):
+            break
+    return lower, upper, excluded
+
+
+def clip_both(lower: Tensor, upper: Tensor, a: Tensor, c: Tensor, shared: Halfspaces) -> tuple[Tensor, Tensor, Tensor]:
+    """Shrink boxes by their own rows, as :func:`clip`, and by shared half-spaces, as :func:`clip_chain`, in turns."""
+    lower, upper, excluded = clip(lower, upper, a, c)
+    if not len(shared):
+        return lower, upper, excluded
+    for _ in range(TURNS):
+        width = upper - lower
+        lower, upper, empty = clip_chain(lower, upper, shared)
+        excluded |= empty
+        lower, upper, empty = clip(lower, upper, a, c)
+        excluded |= empty
+        if not bool(((upper - lower < (1.0 - PROGRESS) * width) & ~excluded.unsqueeze(1)).any()):
+            break
     return lower, upper, excluded

@@ -5,7 +5,10 @@ are bounded at once. Each round takes boxes off a stack. One forward pass of aff
 (:mod:`verify.bounds.forward`); one backward pass puts linear forms below the clause's rows, with CROWN's slopes and with the
 parallel ones; the forms exclude boxes and clip the others (:mod:`verify.branch.clip`). On what is left a few steps of slope
 ascent sharpen the best row, which excludes and clips again, and the rest is halved where that helps most
-(:mod:`verify.branch.sensitivity`). Middles of boxes and the corners that the forms point to are tried as counterexamples.
+(:mod:`verify.branch.sensitivity`). Where the clause forces neurons, half-spaces that hold for every part clip each box
+first and in turns with its forms, and halving where it presses them most comes first (:mod:`verify.branch.halfspaces`): this
+is what carries the search beyond a few inputs. Middles of boxes and the corners that the forms point to are tried as
+counterexamples.
 """
 
 from __future__ import annotations
@@ -22,8 +25,10 @@ from verify.bounds.climb import Ascent
 from verify.bounds.compute import node_bounds
 from verify.bounds.forward import Forward, forward_bounds
 from verify.bounds.optimise import Search, optimise, small_bounds
+from verify.bounds.relaxation import Lines
 from verify.branch.boxes import Stack, halve
-from verify.branch.clip import clip
+from verify.branch.clip import clip_both, clip_chain
+from verify.branch.halfspaces import Halfspaces, from_neurons, halfspaces, implied_by_rows, pressed, useful
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.sensitivity import scores
 from verify.errors import UsageError
@@ -36,15 +41,25 @@ from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause
 
 FEW = 20  # inputs that vary: each halving of all of them makes 2^n parts
+MANY = 256  # inputs that vary, where every box is clipped by half-spaces
 BATCH_BYTES = 32 * 2**20  # what the forms of one batch may take, so that a step stays near the processor's cache
 STEPS = 5  # of ascent on the slopes for boxes that fixed slopes do not exclude
 FULL = 64  # boxes below this cost as much as one, so that a small batch is halved several times at once
 
 
 def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
-    """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary."""
+    """Whether :func:`by_input_splits` is the method to try first: a box in which at most ``FEW`` inputs vary.
+
+    With up to ``MANY`` it is, where the clause's half-spaces number at least half the inputs that vary, so that halving
+    some fixes others, and the forms of one box fit the batch's memory: small networks, and never whole images.
+    """
     varying = int((clause.region.lower < clause.region.upper).sum())
-    return 0 < varying <= FEW and _is_box(clause.region) and bool(network.relus)
+    if not _is_box(clause.region) or not network.relus or not 0 < varying <= MANY:
+        return False
+    if varying <= FEW:
+        return True
+    small = _form_bytes(network, varying, sum(math.prod(network.nodes[r].shape) for r in network.relus)) <= BATCH_BYTES
+    return small and 2 * len(halfspaces_of(network, clause)) >= varying
 
 
 def by_input_splits(
@@ -65,6 +80,14 @@ def by_input_splits(
     return _run(search)
 
 
+def halfspaces_of(network: Network, clause: Clause) -> Halfspaces:
+    """Half-spaces over the coordinates that vary, which every x of the clause's region has that satisfies the clause.
+
+    Recomputed: all, by :mod:`verify.branch.halfspaces` over forms of one forward and one backward pass. Trusted: nothing.
+    """
+    return _prepared(network, clause, Limits(), 0, ()).shared
+
+
 def _is_box(region: Box) -> bool:
     return type(region) in (Box, LinfBall)
 
@@ -82,6 +105,7 @@ class _Search:
     underflow: Tensor
     batch: int
     small: Network
+    shared: Halfspaces
 
     def root(self) -> tuple[Tensor, Tensor]:
         """The clause's region as a batch of one box."""
@@ -113,13 +137,34 @@ def _prepared(network: Network, clause: Clause, limits: Limits, number: int, rep
     region = clause.region
     varying = (region.lower < region.upper).flatten().nonzero().squeeze(1)
     root = node_bounds(network, region)
-    widest = max(math.prod(node.shape) for node in network.nodes)
-    # Terms of a form: the centre, the inputs, and about a quarter of the ReLUs; two copies live at once.
-    terms = 1 + len(varying) + sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
-    batch = max(16, min(4096, BATCH_BYTES // (2 * terms * widest * 8)))
-    return _Search(
-        network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32)
+    # About a quarter of the ReLUs are unstable; two copies of the forms live at once.
+    unstable = sum(math.prod(network.nodes[r].shape) for r in network.relus) // 4
+    batch = max(16, min(4096, BATCH_BYTES // (2 * _form_bytes(network, len(varying), unstable))))
+    none = halfspaces(torch.zeros(0, len(varying)).double(), torch.zeros(0).double())
+    search = _Search(
+        network, clause, limits, number, replays, varying, root.underflow, batch, network.to(dtype=torch.float32), none
     )
+    if not len(clause.d):
+        return search
+    shared = _shared(search)
+    return replace(search, shared=shared, batch=max(16, min(batch, BATCH_BYTES // (2 * shared.bytes + 1))))
+
+
+def _form_bytes(network: Network, varying: int, unstable: int) -> int:
+    """What the affine forms of the widest node take for one box: the centre, the inputs and the unstable ReLUs."""
+    return (1 + varying + unstable) * max(math.prod(node.shape) for node in network.nodes) * 8
+
+
+def _shared(search: _Search) -> Halfspaces:
+    """Half-spaces that every x of the region has which satisfies the clause."""
+    lower, upper = search.root()
+    forward = forward_bounds(search.network, search.region(lower, upper), search.varying, search.underflow)
+    form, lines = _below_rows(search, forward)
+    a, c = _over_varying(search, form)
+    least = down(c + box(lower, upper).minimise(a))
+    form = from_neurons(search.network, forward, implied_by_rows(forward, form, lines, least))
+    a, c = _over_varying(search, form)
+    return useful(a[0], c[0], lower, upper)
 
 
 def _run(search: _Search) -> Outcome:
@@ -137,6 +182,8 @@ def _run(search: _Search) -> Outcome:
             return Outcome(Verdict.FALSIFIED, found, domains=domains)
         if len(left.lower):
             times = 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
+            if len(search.varying) > FEW:
+                times = 1  # a box costs much, and halving one coordinate may settle the next
             below, above, bad = halve(left.lower, left.upper, left.score, min(times, 3))
             stuck |= bool(bad.any())
             stack.push(below, above)
@@ -160,10 +207,14 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     value, found = _tried(search, lower / 2 + upper / 2)
     if found is not None:
         return found, nothing
+    lower, upper, excluded = clip_chain(lower, upper, search.shared)
+    lower, upper, value = lower[~excluded], upper[~excluded], value[~excluded]
+    if not len(lower):
+        return None, nothing
     region = search.region(lower, upper)
     forward = forward_bounds(search.network, region, search.varying, search.underflow, refine=True)
-    a, c = _over_varying(search, _below_rows(search, forward))
-    clipped, cut, excluded = clip(lower, upper, a, c)
+    a, c = _over_varying(search, _below_rows(search, forward)[0])
+    clipped, cut, excluded = clip_both(lower, upper, a, c, search.shared)
     kept = (~excluded).nonzero().squeeze(1)
     if not len(kept):
         return None, nothing
@@ -177,12 +228,17 @@ def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCou
     )
     form = _sharpened(search, forward, region.select(kept), best)
     own, constant = _over_varying(search, form)
-    clipped, cut, excluded = clip(clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1))
+    clipped, cut, excluded = clip_both(
+        clipped, cut, torch.cat([own, a[kept]], 1), torch.cat([constant, c[kept]], 1), search.shared
+    )
     _, found = _tried(search, torch.where(own[:, 0] > 0, clipped, cut))
     if found is not None:
         return found, nothing
     score = scores(forward, width, own[:, 0], {r: v.squeeze(1) for r, v in form.at_relus.items()})
     score = score * ((cut - clipped) / width.clamp(min=TINY))
+    if len(search.shared):
+        gap = -(box(clipped, cut).minimise(own) + constant).clamp(max=0)
+        score = pressed(gap / score.clamp(min=TINY)) + search.shared.pressure(clipped, cut)
     order = value.argsort(descending=True, stable=True)
     order = order[~excluded[order]]
     return None, _Left(clipped[order], cut[order], score[order])
@@ -210,14 +266,14 @@ def _sharpened(search: _Search, forward: Forward, region: Box, best: Tensor) -> 
     return backward_form(network, forward.bounds, rows, lines)
 
 
-def _below_rows(search: _Search, forward: Forward) -> LinearForm:
-    """Linear forms below the rows, (B, 2S, *shape): with CROWN's slopes, then with the parallel lines."""
+def _below_rows(search: _Search, forward: Forward) -> tuple[LinearForm, dict[int, Lines]]:
+    """Linear forms below the rows, (B, 2S, *shape), and their lines: CROWN's slopes, then the parallel ones."""
     clause, network = search.clause, search.network
     rows = Rows(len(network.nodes) - 1, clause.C.repeat(2, 1).unsqueeze(0), clause.d.repeat(2).unsqueeze(0))
     count, lines = len(clause.d), {}
     for r, line in forward.lines.items():
         lines[r] = replace(line, lower=torch.cat([line.lower] * count + [line.upper] * count, 1))
-    return backward_form(network, forward.bounds, rows, lines)
+    return backward_form(network, forward.bounds, rows, lines), lines
 
 
 def _over_varying(search: _Search, form: LinearForm) -> tuple[Tensor, Tensor]:

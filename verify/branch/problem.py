@@ -22,17 +22,9 @@ class Columns:
     place: dict[int, slice]
     count: int
 
-    def dense(self, packed: Tensor, r: int, fill: Tensor) -> Tensor:
-        """The layer's values (N, *shape): ``packed`` (N, count) in its columns and ``fill`` (N or 1, *shape) elsewhere."""
-        out = fill.flatten(1).expand(len(packed), -1).to(packed.dtype).clone()
-        out[:, self.index[r]] = packed[:, self.place[r]]
-        return out.reshape(len(packed), *fill.shape[1:])
-
     def pack(self, layers: dict[int, Tensor]) -> Tensor:
         """Values of layers (N, *shape) as (N, count)."""
-        parts = [layers[r].flatten(1)[:, index] for r, index in self.index.items()]
-        count = len(next(iter(layers.values()))) if layers else 1
-        return torch.cat(parts, 1) if parts else torch.zeros(count, 0, dtype=torch.float64)
+        return torch.cat([layers[r].flatten(1)[:, index] for r, index in self.index.items()], 1)
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,7 @@ def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Co
     search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = start.select(~(start.lower > 0)), ""
-    whole = ~((pool.low < 0) & (pool.high > 0)).any(1)  # nothing is left to split, from the start
-    _settle(search, pool.select(whole))
-    pool = pool.select(~whole)
+    pool, reason = _without_leaves(search, start.select(~(start.lower > 0))), ""
     while len(pool) and search.witness is None and not reason:
         order = pool.lower.argsort()
         pool = pool.select(order)
@@ -148,30 +145,36 @@ def _bounded(search: _Search, domains: Domains, before: Tensor | None = None) ->
     if before is not None:
         gained = left.lower > 0.9 * before
         left = replace(left, stale=torch.where(gained, STALE, left.stale))
-    left = left.select(open_)
-    leaf = left.choices[:, 0] < 0
-    _settle(search, left.select(leaf))
-    return left.select(~leaf)
+    return _without_leaves(search, left.select(open_))
 
 
-def _settle(search: _Search, leaves: Domains) -> None:
-    """Settle domains that have nothing left to split; notes those that stay open, and a counterexample."""
-    if not len(leaves) or search.witness is not None:
-        return
+def _without_leaves(search: _Search, domains: Domains) -> Domains:
+    """Those of the domains that can be split; the others are settled, or noted as leaves."""
+    leaf = domains.choices[:, 0] < 0
+    if bool(leaf.any()) and search.witness is None:
+        stuck, search.witness = leaves_settled(search.problem, domains.select(leaf), search.limits, search.confirm)
+        search.leaves += [stuck] if len(stuck) else []
+    return domains.select(~leaf)
+
+
+def leaves_settled(
+    problem: Problem, leaves: Domains, limits: Limits, confirm: Confirm
+) -> tuple[Domains, PropertyCounterexample | None]:
+    """The domains without unstable neurons that not even their linear program decides, and a counterexample if one is."""
     from verify.branch.leaf import settled  # brings the solvers, which few searches need
 
-    stuck, points = settled(search.problem, leaves, seconds=min(60.0, max(search.limits.left(), 0.01)))
+    stuck, points = settled(problem, leaves, seconds=min(60.0, max(limits.left(), 0.01)))
     stays = ~(stuck.lower > 0)
-    search.witness = search.confirm(points[stays], stuck.clause[stays])
-    search.leaves.append(stuck.select(stays))
+    return stuck.select(stays), confirm(points[stays], stuck.clause[stays])
 
 
 def first_domains(problem: Problem) -> Domains:
     """One domain for each clause, which assumes nothing, with CROWN's slopes and all rows weighed alike."""
     count, columns = problem.count, problem.columns
-    low, high = (
-        columns.pack({r: getattr(p, end) for r, p in problem.bounds.pre.items()}) for end in ("lower", "upper")
-    )
+    low = high = torch.zeros(count, 0, dtype=torch.float64)
+    if columns.count:
+        low = columns.pack({r: p.lower for r, p in problem.bounds.pre.items()})
+        high = columns.pack({r: p.upper for r, p in problem.bounds.pre.items()})
     return Domains(
         clause=torch.arange(count),
         phase=torch.zeros(count, columns.count, dtype=torch.int8),

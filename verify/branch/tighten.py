@@ -34,6 +34,12 @@ class Memory:
         """The memory of the domains ``index``."""
         return Memory({r: _picked(p, index) for r, p in self.forms.items()})
 
+    @property
+    def bytes(self) -> int:
+        """What the multipliers take."""
+        parts = [t for p in self.forms.values() for t in (*p.alpha.values(), *p.beta.values(), p.mix)]
+        return sum(t.numel() * t.element_size() for t in parts)
+
 
 def tightened(
     problem: Problem,
