@@ -179,3 +179,22 @@ def test_the_gradient_of_the_least_value_over_an_l2_ball_is_its_minimiser(epsilo
     point = region.select(torch.zeros(40).long()).minimiser(a.detach()[0])
     assert bool(gradient.isfinite().all())
     assert torch.allclose(gradient[0][a[0] != 0], point[a[0] != 0], atol=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+@pytest.mark.parametrize("scale", [1e-200, 1e-8, 1.0, 1e6])
+def test_membership_of_a_round_ball_is_exact_however_close_to_its_surface(norm, scale):
+    g = torch.Generator().manual_seed(0)
+    centre = torch.randn(1, 7, generator=g, dtype=torch.float64) * scale
+    region = ball(centre, Fraction(0.75 * scale), norm=norm).select(torch.zeros(60).long())
+    away = torch.randn(60, 7, generator=g, dtype=torch.float64)
+    away = away / away.norm(p=2 if norm == "l2" else 1, dim=1, keepdim=True)
+    steps = (
+        1
+        + torch.arange(-30, 30).unsqueeze(1).double() * torch.tensor([2.0**-53, 2.0**-50, 2.0**-30]).repeat(20)[:, None]
+    )
+    x = centre + away * (0.75 * scale) * steps
+    offsets = [[Fraction(v) - Fraction(c) for v, c in zip(p, centre[0].tolist(), strict=True)] for p in x.tolist()]
+    exact = [region._exactly_within(o) for o in offsets]
+    assert region.contains(x).tolist() == exact
+    assert True in exact and False in exact

@@ -167,12 +167,19 @@ class _RoundBall(Box):
         return down(down(value - ball) - box) - _underflow(a.shape[-1])
 
     def contains(self, x: Tensor) -> Tensor:
-        """See :meth:`Box.contains`; the length of ``x - centre`` is compared in rational arithmetic."""
-        pairs = zip(x.flatten(1).tolist(), self.centre.flatten(1).tolist(), strict=True)
-        exact = [
-            self._exactly_within([Fraction(v) - Fraction(c) for v, c in zip(*pair, strict=True)]) for pair in pairs
-        ]
-        return super().contains(x) & torch.tensor(exact)
+        """See :meth:`Box.contains`; a length that rounding leaves in doubt is compared in rational arithmetic."""
+        inside = super().contains(x)
+        offset = (x.double() - self.centre).flatten(1)
+        length, count = self._norm(offset).squeeze(1), offset.shape[1]
+        # Differences are off by u, their squares by 3u, the sum by gamma_n; squares may underflow, whose root is below 1e-150.
+        room = up(length * gamma(2 * count + 16)) + count * 1e-150
+        within = up(length + room) <= float_below(self.epsilon)
+        doubtful = inside & ~within & ~(down(length - room) > float_above(self.epsilon))
+        inside = inside & within
+        for i in doubtful.nonzero().flatten().tolist():
+            pairs = zip(x[i].flatten().tolist(), self.centre[i].flatten().tolist(), strict=True)
+            inside[i] = self._exactly_within([Fraction(v) - Fraction(c) for v, c in pairs])
+        return inside
 
     def _exactly_within(self, offset: list[Fraction]) -> bool:
         """Whether the norm of ``offset`` is at most epsilon, in exact arithmetic."""

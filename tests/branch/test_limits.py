@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -75,21 +74,6 @@ def test_the_memory_limit_ends_the_search():
         problem, start, Limits(memory_bytes=20_000), lambda x, clause: None, Effort(steps=2, trials=2)
     )
     assert left.reason == "memory" and len(left.open)
-
-
-def test_the_reason_of_the_search_is_that_of_the_outcome():
-    net, clause = hard()
-    stage = Stage(
-        Limits(memory_bytes=20_000),
-        lambda x, c: None,
-        lambda k, deadline: None,
-        lambda k, limits: Outcome(Verdict.UNKNOWN),
-    )
-    tight = replace(stage, effort=Effort(steps=2, trials=2, tighten_steps=1, share=0.0))
-    outcome = decide_region(
-        net, [clause], replace(tight, limits=replace(tight.limits, deadline=time.perf_counter() + 20))
-    )
-    assert outcome.verdict is Verdict.UNKNOWN and outcome.reason in ("memory", "timeout")
 
 
 @pytest.mark.parametrize("gap", [0.003, -0.003])
