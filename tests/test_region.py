@@ -164,3 +164,18 @@ def test_a_larger_region_never_raises_a_minimum(seed, shrink):
 def test_an_empty_box_is_refused():
     with pytest.raises(UsageError, match="region is empty"):
         box(torch.tensor([[1.0]]), torch.tensor([[0.0]]))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+@pytest.mark.parametrize("epsilon", ["0.1", "0.4", "1", "2"])
+def test_the_gradient_of_the_least_value_over_an_l2_ball_is_its_minimiser(epsilon, dtype):
+    """Also where coefficients are 0 or walls stop every coordinate, which gave NaN and ended every slope search at once."""
+    g = torch.Generator().manual_seed(0)
+    region = ball(torch.rand(1, 5, generator=g, dtype=torch.float64), epsilon, norm="l2", clip=(0, 1)).to(dtype=dtype)
+    a = torch.randn(1, 40, 5, generator=g).to(dtype) * (torch.rand(1, 40, 5, generator=g) > 0.4)
+    a[0, 0] = 0
+    a.requires_grad_()
+    (gradient,) = torch.autograd.grad(region.minimise(a).sum(), a)
+    point = region.select(torch.zeros(40).long()).minimiser(a.detach()[0])
+    assert bool(gradient.isfinite().all())
+    assert torch.allclose(gradient[0][a[0] != 0], point[a[0] != 0], atol=1e-6)

@@ -214,6 +214,14 @@ class L2Ball(_RoundBall):
     """Euclidean ball intersected with a box."""
 
     def _split(self, a: Tensor, room: Tensor) -> Tensor:
+        # The best split needs no gradient of its own: with `q` held still, that of `minimise` is the minimiser (the envelope
+        # theorem). Differentiating the formulas gives NaN wherever some a_i = 0, and a search that never moves.
+        with torch.no_grad():
+            p, shares = self._best_split(a, room)
+        return p + torch.where(shares, a - a.detach(), 0.0) if a.requires_grad else p
+
+    def _best_split(self, a: Tensor, room: Tensor) -> tuple[Tensor, Tensor]:
+        """The split, and whether the ball pays for anything in a row, (B, S, 1)."""
         # The minimiser moves each coordinate by min(|a| tau, room), tau chosen so that the moves have length epsilon.
         size = a.abs()
         epsilon2 = float(self.epsilon) ** 2
@@ -230,7 +238,7 @@ class L2Ball(_RoundBall):
         # Nothing fits: every coordinate reaches its wall inside the ball, and the box pays for everything.
         tau = torch.where(fits.any(-1, keepdim=True), tau, torch.full_like(tau, math.inf))
         paid = torch.minimum(size, torch.where(tau > 0, room / tau, torch.full_like(size, math.inf)))
-        return paid * a.sign()
+        return paid * a.sign(), tau.isfinite() & (rest.gather(-1, first) > 0)
 
     def _move(self, a: Tensor, p: Tensor, wall: Tensor) -> Tensor:
         length = p.norm(dim=1, keepdim=True)

@@ -76,6 +76,7 @@ class MarginTable:
     ``lower``: the method's bound; ``proved``: the part of it that we recomputed (equal unless a solver claims more);
     ``upper``: the lowest value at an evaluated point of the region. ``seconds`` is the time of the whole batch, ``reason``
     why rows may be open, ``layers`` the ReLU counts, summed over the inputs. ``trust_solver``: claims verify too.
+    ``reasons`` and ``spent``: the reason and the seconds of each input, where the method works on them one by one.
     Raises SoundnessError where a lower bound lies above the value at an evaluated point.
     """
 
@@ -88,6 +89,8 @@ class MarginTable:
     reason: str
     layers: Layers = field(default_factory=dict)
     trust_solver: bool = False
+    reasons: tuple[str, ...] = ()
+    spent: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         crossed = (torch.maximum(self.lower, self.proved) > self.upper).nonzero()
@@ -113,9 +116,17 @@ class MarginTable:
         smallest, least = self.counted().amin(1), self.upper.amin(1)
         return [judge(float(low), float(high)) for low, high in zip(smallest, least, strict=True)]
 
+    def reason_of(self, i: int) -> str:
+        """Why input ``i`` may be open."""
+        return self.reasons[i] if self.reasons else self.reason
+
+    def seconds_of(self, i: int) -> float:
+        """The seconds that input ``i`` took: its own where they are known, else an equal share."""
+        return self.spent[i] if self.spent else self.seconds / len(self.lower)
+
     def rows(self, i: int = 0) -> tuple[MarginRow, ...]:
         """The rows of input ``i``."""
-        seconds = self.seconds / len(self.lower)
+        seconds = self.seconds_of(i)
         counted = self.counted()
         return tuple(
             MarginRow(

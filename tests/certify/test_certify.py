@@ -220,7 +220,7 @@ def test_a_timeout_is_honoured_and_said(method):
 
 def test_compare_checks_every_method_against_every_point(diamond):
     comparison = verify.compare(diamond, [0.2, -0.3], 0, epsilon=0.1)
-    assert list(comparison.results) == ["interval", "dual", "crown", "alpha", "lp", "milp"]
+    assert list(comparison.results) == ["interval", "dual", "crown", "alpha", "lp", "milp", "complete"]
     assert comparison.targets == (1, 2)
     for method, result in comparison.results.items():
         assert all(g >= 0 for g in comparison.gap(method)), method

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.optimize import linprog
 
 from verify.operators import Add, Concat, Input, Linear, ReLU
+from verify.region import Box, L1Ball, L2Ball
 from verify.specification import Query
 
 LIMIT = 12  # free ReLUs; 2^12 small programs
@@ -40,25 +41,47 @@ def exact_margins(query: Query) -> np.ndarray:
 
 
 def lowest_worst_row(query: Query) -> float:
-    """The true minimum over the first input's box of the largest row: at most 0 iff some x satisfies every row."""
+    """The true minimum over the first input's region of the largest row: at most 0 iff some x satisfies every row.
+
+    A round ball is cut out of its box by planes, added where a program's solution lies outside: up to 1e-6.
+    """
     low, high = (t[0].reshape(-1).numpy() for t in (query.region.lower, query.region.upper))
     sizes = {r: int(np.prod(query.network.nodes[r].shape)) for r in query.network.relus}
     C, d = query.specification.C[0].numpy(), query.specification.d[0].numpy()
-    best = np.inf
+    best, planes = np.inf, []
     for pattern in _patterns(query, sizes):
         (M, c), rows = _forward(query.network, pattern, len(low))
         # Variables x and t: minimise t with C (M x + c) + d <= t.
         above = np.hstack([C @ M, -np.ones((len(C), 1))])
         inside = np.array([np.append(-r, 0.0) for r, _ in rows]).reshape(-1, len(low) + 1)
-        found = linprog(
-            np.append(np.zeros(len(low)), 1.0),
-            A_ub=np.vstack([above, inside]),
-            b_ub=np.concatenate([-(C @ c + d), [v for _, v in rows]]),
-            bounds=[*zip(low, high, strict=True), (None, None)],
-        )
+        known = np.concatenate([-(C @ c + d), [v for _, v in rows]])
+        while True:
+            found = linprog(
+                np.append(np.zeros(len(low)), 1.0),
+                A_ub=np.vstack([above, inside, *(np.append(a, 0.0) for a, _ in planes)]),
+                b_ub=np.concatenate([known, [b for _, b in planes]]),
+                bounds=[*zip(low, high, strict=True), (None, None)],
+            )
+            plane = _plane(query.region, found.x[:-1]) if found.status == 0 and found.fun < best else None
+            if plane is None:
+                break
+            planes.append(plane)
         if found.status == 0:
             best = min(best, found.fun)
     return float(best)
+
+
+def _plane(region: Box, x: np.ndarray) -> tuple[np.ndarray, float] | None:
+    """A plane ``a . x <= b`` that holds in the region's ball and not at ``x``, or None where x is in the ball."""
+    if not isinstance(region, L2Ball | L1Ball):
+        return None
+    centre = region.centre[0].reshape(-1).numpy()
+    away = x - centre
+    length = np.linalg.norm(away, 2 if isinstance(region, L2Ball) else 1)
+    if length <= float(region.epsilon) + 1e-7:
+        return None
+    a = away / length if isinstance(region, L2Ball) else np.sign(away)
+    return a, float(region.epsilon) + a @ centre
 
 
 def _patterns(query: Query, sizes: dict[int, int]):

@@ -19,7 +19,7 @@ from verify.bounds.nouns import Interval, unstable
 from verify.bounds.relaxation import Lines, assumed, lines
 from verify.branch.domains import Domains, intervals
 from verify.branch.problem import Problem
-from verify.floating import gamma, up
+from verify.floating import TINY, gamma, up
 
 
 @dataclass(frozen=True)
@@ -87,12 +87,15 @@ def form_bound(
 ) -> Tensor:
     """Lower bounds (N, S) over each domain of ``also + mix . (C f(x) + d)`` with the multipliers of ``found``.
 
-    Recomputed in the problem's dtype: rigorous for the float64 problem, an estimate for its search copy.
+    Recomputed in the problem's dtype: rigorous for the float64 problem, an estimate for its search copy. Multipliers that
+    overflow or are NaN give -inf, which is a bound; NaN would pass every test that asks whether a domain is open.
     """
     with torch.no_grad():
         rows = mixed_rows(problem, domains.clause, found.mix, also or {})
         bounds = replace(problem.bounds, pre=pre)
-        return backward(problem.network, problem.region, bounds, rows, _lines(problem, domains, found, pre), seen=seen)
+        at = _lines(problem, domains, found, pre)
+        lower = backward(problem.network, problem.region, bounds, rows, at, seen=seen)
+        return torch.where(lower.isfinite(), lower, -torch.inf)
 
 
 def proposal(search: Problem, domains: Domains) -> Proposal:
@@ -169,6 +172,7 @@ def mixed_rows(problem: Problem, clause: Tensor, mix: Tensor, also: Mapping[int,
     outputs = problem.bounds.values[last].magnitude()[0]
     size = (mix @ C.abs()) @ outputs + (mix @ d.abs().unsqueeze(2)).squeeze(2)
     lost = up(size * (gamma(mix.shape[2] + C.shape[2] + 2) * 2.0))
+    lost = lost + up(outputs.sum() + 1.0) * (2.0 * (mix.shape[2] + 1) * TINY)  # products that underflow
     return Rows(last, coefficient, constant - lost, also)
 
 

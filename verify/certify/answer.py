@@ -17,7 +17,8 @@ from verify.verdict import Evidence
 class Answer:
     """Lower bounds (B, S) of the margins: what is claimed and what was recomputed of it; candidate points, if any.
 
-    ``points``: tensors (B, *shape) of inputs worth evaluating, such as a solver's solutions.
+    ``points``: tensors (B, *shape) of inputs worth evaluating, such as a solver's solutions. ``reason``: why rows may be open;
+    ``reasons``, ``spent``: for each input of a method that works on them one by one, why it is open and its seconds.
     """
 
     lower: Tensor
@@ -25,6 +26,8 @@ class Answer:
     bounds: Bounds
     points: tuple[Tensor, ...] = ()
     reason: str = "incomplete method"
+    reasons: tuple[str, ...] = ()
+    spent: tuple[float, ...] = ()
 
 
 def answer(

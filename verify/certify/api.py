@@ -19,7 +19,7 @@ from verify.region import ball
 from verify.specification import Query, classification
 from verify.verdict import Counterexample, Evidence, MarginTable, Result, Verdict
 
-COMPARED = ("interval", "dual", "crown", "alpha", "lp", "milp")
+COMPARED = ("interval", "dual", "crown", "alpha", "lp", "milp", "complete")
 
 
 def certify(
@@ -30,7 +30,7 @@ def certify(
     epsilon: Fraction | float | str,
     clip: tuple[float | str, float | str] | None = None,
     norm: str = "linf",
-    method: str = "alpha",
+    method: str = "auto",
     **options: Any,
 ) -> Result:
     """Is every input within ``epsilon`` of ``x`` classified as ``label``?
@@ -52,7 +52,7 @@ def certify_batch(
     epsilon: Fraction | float | str,
     clip: tuple[float | str, float | str] | None = None,
     norm: str = "linf",
-    method: str = "alpha",
+    method: str = "auto",
     **options: Any,
 ) -> list[Result]:
     """:func:`certify` for many inputs (N, *shape) and labels (N,), several at a time where the method allows."""
@@ -180,7 +180,7 @@ def results(
                 predicted=int(predicted[i]),
                 method=table.method,
                 evidence=Evidence.RECOMPUTED if proved or verdict is not Verdict.VERIFIED else Evidence.SOLVER_CLAIM,
-                seconds=table.seconds / len(table.lower),
+                seconds=table.seconds_of(i),
                 reason=_reason(table, i) if verdict is Verdict.UNKNOWN else "",
                 layers=table.layers if len(table.lower) == 1 else {},
             )
@@ -196,4 +196,5 @@ def _reason(table: MarginTable, i: int) -> str:
     claimed = bool((torch.maximum(table.lower[i], table.proved[i]) > 0).all())
     if claimed:
         return "solver's claim only"
-    return table.reason if table.reason != "solver claim" else "incomplete method"
+    reason = table.reason_of(i)
+    return "incomplete method" if reason in ("", "solver claim") else reason

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from verify.certify.alpha import alpha
 from verify.certify.answer import Answer
+from verify.certify.complete import complete
 from verify.certify.crown import crown
 from verify.certify.dual import dual
 from verify.certify.interval import interval
@@ -14,6 +15,7 @@ from verify.certify.linear import linear
 from verify.certify.lp import lp
 from verify.certify.milp import milp
 from verify.certify.options import Options
+from verify.errors import UsageError
 from verify.specification import Query
 
 
@@ -33,5 +35,18 @@ METHODS: Mapping[str, Method] = {
     "alpha": Method(alpha, 8, "CROWN with optimised slopes, pre-activation bounds included"),
     "lp": Method(lp, 1, "triangle linear program, its bound recomputed from the duals"),
     "milp": Method(milp, 1, "big-M integer program; a solver's claim unless alpha proves the row too"),
+    "complete": Method(complete, 64, "CROWN, alpha-CROWN, then an attack and branch and bound on the rows still open"),
     "linear": Method(linear, 256, "closed form, for networks without ReLUs"),
 }
+
+
+ALIASES: Mapping[str, str] = {"auto": "complete"}
+"""Other names of certifiers: ``auto`` is whatever decides most questions."""
+
+
+def method_named(name: str) -> tuple[str, Method]:
+    """The certifier called ``name``, with the name that results carry. Raises UsageError for any other name."""
+    own = ALIASES.get(name, name)
+    if own not in METHODS:
+        raise UsageError(f"unknown method {name!r}: choose from {', '.join([*METHODS, *ALIASES])}")
+    return own, METHODS[own]

@@ -29,11 +29,17 @@ PRE_ACTIVATION = ("interval", *STAGES)
 
 def pre_activation_bounds(query: Query, options: Options, default: str) -> Bounds:
     """Bounds of every node by the method that ``options`` or else ``default`` names."""
+    name = chosen(options, default)
+    tighten = None if name == "interval" else _tightener(name, options)
+    return node_bounds(query.network, query.region, tighten, source=name, intersect=options.intersect)
+
+
+def chosen(options: Options, default: str) -> str:
+    """The name of the pre-activation bounds; raises UsageError for one that does not exist."""
     name = options.pre_activation or default
     if name not in PRE_ACTIVATION:
         raise UsageError(f"unknown pre-activation bounds {name!r}: choose from {', '.join(PRE_ACTIVATION)}")
-    tighten = None if name == "interval" else _tightener(name, options)
-    return node_bounds(query.network, query.region, tighten, source=name, intersect=options.intersect)
+    return name
 
 
 def _tightener(name: str, options: Options) -> Tightener:

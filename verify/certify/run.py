@@ -11,9 +11,8 @@ from torch import Tensor
 from verify.attack.pgd import PGD, lowest_margins
 from verify.bounds.nouns import count_relus
 from verify.certify.answer import Answer
-from verify.certify.methods import METHODS, Method
+from verify.certify.methods import Method, method_named
 from verify.certify.options import Options
-from verify.errors import UsageError
 from verify.representable import representable
 from verify.specification import Query
 from verify.verdict import Counterexample, Layers, MarginTable
@@ -25,10 +24,10 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
 
     Lower bounds as the certifier recomputes or claims them; upper bounds are values at points that were evaluated.
     """
-    chosen = _method(method)
+    name, chosen = method_named(method)
     parts, found = [], []
     for index in torch.arange(query.region.count).split(chosen.batch):
-        part, witnesses = _batch(query.select(index), method, chosen, options)
+        part, witnesses = _batch(query.select(index), name, chosen, options)
         parts.append(part)
         found.extend(witnesses)
     return _joined(parts), found
@@ -36,7 +35,7 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
 
 def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
     """The recomputed lower bounds of every input and row, (B, S), without any point to compare them with."""
-    chosen = _method(method)
+    _, chosen = method_named(method)
     parts = torch.arange(query.region.count).split(chosen.batch)
     return torch.cat([chosen.certify(query.select(index), _started(options, len(index))).proved for index in parts])
 
@@ -48,12 +47,6 @@ def _started(options: Options, inputs: int) -> Options:
     return replace(options, deadline=time.perf_counter() + options.timeout * inputs)
 
 
-def _method(name: str) -> Method:
-    if name not in METHODS:
-        raise UsageError(f"unknown method {name!r}: choose from {', '.join(METHODS)}")
-    return METHODS[name]
-
-
 def _batch(
     query: Query, name: str, method: Method, options: Options
 ) -> tuple[MarginTable, list[Counterexample | None]]:
@@ -61,16 +54,20 @@ def _batch(
     options = _started(options, query.region.count)
     answer = method.certify(query, options)
     upper, points = upper_bounds(query, answer, options)
+    seconds = time.perf_counter() - begun
+    after = (seconds - sum(answer.spent)) / query.region.count  # evaluating points is everybody's
     table = MarginTable(
         method=name,
         targets=query.specification.targets.expand(query.region.count, -1),
         lower=answer.lower,
         proved=answer.proved,
         upper=upper,
-        seconds=time.perf_counter() - begun,
+        seconds=seconds,
         reason=answer.reason,
         layers=count_relus(query.network, answer.bounds),
         trust_solver=options.trust_solver,
+        reasons=answer.reasons,
+        spent=tuple(own + after for own in answer.spent),
     )
     return table, confirm(query, points)
 
@@ -96,6 +93,9 @@ def upper_bounds(query: Query, answer: Answer, options: Options) -> tuple[Tensor
     consider(best.clone(), everyone)
     for points in answer.points:
         consider(representable(query.region, points), everyone)
+        spoiled = (lowest > 0).nonzero().squeeze(1)  # a counterexample may be one in float64 alone
+        if len(spoiled):
+            consider(points[spoiled], spoiled)
     quick = PGD(steps=20, starts=1, seed=options.seed, deadline=options.deadline)
     thorough = PGD(steps=40, starts=4, seed=options.seed, deadline=options.deadline)
     for attack in (quick, thorough):
@@ -126,4 +126,6 @@ def _joined(parts: list[MarginTable]) -> MarginTable:
         seconds=sum(p.seconds for p in parts),
         reason="timeout" if "timeout" in reasons else reasons[0],
         layers=layers,
+        reasons=tuple(part.reason_of(i) for part in parts for i in range(len(part.lower))),
+        spent=tuple(seconds for part in parts for seconds in part.spent),
     )

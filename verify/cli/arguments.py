@@ -32,7 +32,11 @@ def parser(version: str) -> argparse.ArgumentParser:
     _network(certify)
     _question(certify, index="all")
     _how(certify)
-    certify.add_argument("--method", default="alpha", help="interval, dual, crown, alpha (default), lp, milp or linear")
+    certify.add_argument(
+        "--method",
+        default="auto",
+        help="auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear",
+    )
     certify.add_argument("--fail-under", type=float, metavar="SHARE", help="exit 0 iff at least this share is verified")
     certify.add_argument("--save-counterexamples", metavar="FILE.npz", help="write the counterexamples found")
 
@@ -40,7 +44,9 @@ def parser(version: str) -> argparse.ArgumentParser:
     _network(compare)
     _question(compare, index="0")
     _how(compare)
-    compare.add_argument("--methods", nargs="+", metavar="METHOD", help="default: interval dual crown alpha lp milp")
+    compare.add_argument(
+        "--methods", nargs="+", metavar="METHOD", help="default: interval dual crown alpha lp milp complete"
+    )
 
     verify = commands.add_parser("verify", help="decide a VNN-LIB property: prints sat, unsat, unknown or timeout")
     _network(verify)
@@ -94,7 +100,7 @@ def _how(command: argparse.ArgumentParser) -> None:
         "--pre-activation", metavar="METHOD", help="bounds of the ReLUs' inputs (default: the method's own)"
     )
     group.add_argument("--raw", action="store_true", help="do not intersect them with interval bounds")
-    group.add_argument("--timeout", type=float, metavar="SECONDS", help="time for each input")
+    group.add_argument("--timeout", type=float, metavar="SECONDS", help="time for each input (default: no limit)")
     group.add_argument("--solver", default="highs", help="highs (default), scipy or pulp")
     group.add_argument("--trust-solver", action="store_true", help="let a MILP solver's claim verify")
     group.add_argument("--seed", type=int, default=0, help="of the attack (default 0)")

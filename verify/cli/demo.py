@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         write({**identity(one), **comparison_data(comparison)}, "-")
         return 0
-    results = verify.certify_batch(network, several.inputs, several.labels, method="alpha", **where)
+    results = verify.certify_batch(network, several.inputs, several.labels, method="auto", **where)
     print(
         f"A {network.input_shape[-1]}x{network.input_shape[-2]} digit network (784-64-32-10, trained against attacks) and "
         f"{len(INPUTS)} handwritten digits that it was not trained on.\nWhich of them can no change of at most {EPSILON} in "

@@ -24,6 +24,8 @@ def number(value: float, digits: int = 4) -> str:
     """A number with ``digits`` decimals, never rounded across zero: a positive bound does not print as 0.0000."""
     if not math.isfinite(value):
         return "-inf" if value < 0 else ("inf" if value > 0 else "nan")
+    if value == math.ulp(0.0):
+        return "> 0"  # what branch and bound proves of a margin: its sign
     text = f"{value:.{digits}f}"
     if value != 0 and float(text) == 0:
         return f"{value:.1e}"
