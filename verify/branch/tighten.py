@@ -93,6 +93,8 @@ def _layer(work: _Work, domains: Domains, r: int, wanted: Tensor) -> Domains:
     rows = max(1, MEMORY_BYTES // (16 * 4 * total))
     for some in torch.arange(len(domains)).split(max(1, rows // (2 * len(wanted)))):
         for columns in wanted.split(max(1, rows // (2 * len(some)))):
+            if work.ascent.late:
+                break
             below, negated = _both(work, domains, some, r, columns)
             place = (some[:, None], at.start + columns[None, :])
             low[place] = torch.maximum(low[place], below)
