@@ -10,6 +10,7 @@ import torch
 
 # The tests run in several processes; more threads each would only fight over the cores.
 torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"  # which the command line takes as a wish, here and in processes of its own
 
 _DEFAULT = Path(__file__).parents[1] / ".." / "shared" / "data"
 

@@ -58,6 +58,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         "--witness", metavar="FILE", help="write the result, and for sat the point, as VNN-COMP wants it"
     )
     verify.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    _threads(verify)
     verify.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     verify.add_argument("-v", "--verbose", action="store_true", help="say more, below the result")
 
@@ -67,6 +68,7 @@ def parser(version: str) -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="certify and compare on a digit network that ships with reluproof")
     demo.add_argument("--json", action="store_true", help="print the comparison as JSON")
+    _threads(demo)
     return top
 
 
@@ -94,6 +96,10 @@ def _question(command: argparse.ArgumentParser, *, index: str) -> None:
     group.add_argument("--scale", help="multiply the stored inputs by this, 1/255 say")
 
 
+def _threads(command: argparse._ActionsContainer) -> None:
+    command.add_argument("--threads", type=int, metavar="N", help="for torch (default: as many as cores are idle)")
+
+
 def _how(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("how")
     group.add_argument(
@@ -104,4 +110,5 @@ def _how(command: argparse.ArgumentParser) -> None:
     group.add_argument("--solver", default="highs", help="highs (default), scipy or pulp")
     group.add_argument("--trust-solver", action="store_true", help="let a MILP solver's claim verify")
     group.add_argument("--seed", type=int, default=0, help="of the attack (default 0)")
+    _threads(group)
     group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")

@@ -8,6 +8,7 @@ from importlib import import_module
 
 from verify import __version__
 from verify.cli.arguments import parser
+from verify.cli.threads import use_threads
 from verify.errors import ReluproofError, SoundnessError
 
 MISUSE, CONTRADICTION, INTERRUPTED = 2, 4, 130
@@ -25,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = parser(__version__).parse_args(argv)
     try:
+        if "threads" in arguments:
+            use_threads(arguments.threads)
         return int(import_module(_COMMANDS[arguments.command]).run(arguments))
     except SoundnessError as error:
         print(f"reluproof: contradiction: {error}", file=sys.stderr)
