@@ -33,11 +33,12 @@ class Node:
 class Network:
     """A feed-forward network; node 0 is the input and the last node, of shape (n_out,), the output.
 
-    Weights are float64. ``source`` says where the network came from, for reports.
+    Weights are float64. ``source`` says where the network came from, for reports; ``sha256`` is that of the file.
     """
 
     nodes: tuple[Node, ...]
     source: str = ""
+    sha256: str = ""
 
     def __post_init__(self) -> None:
         if not self.nodes or not isinstance(self.nodes[0].operator, Input):

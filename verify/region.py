@@ -109,10 +109,11 @@ class Box:
 
 @dataclass(frozen=True)
 class LinfBall(Box):
-    """The box ``|x - centre| <= epsilon``, intersected with the clip box."""
+    """The box ``|x - centre| <= epsilon``, intersected with the clip box; ``clip`` is as it was asked for."""
 
     centre: Tensor
     epsilon: Fraction
+    clip: tuple[Fraction, Fraction] | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,7 @@ class _RoundBall(Box):
 
     centre: Tensor
     epsilon: Fraction
+    clip: tuple[Fraction, Fraction] | None = None
 
     def minimise_both(self, a: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`minimise` of ``a`` and of ``-a``."""
@@ -329,8 +331,9 @@ def ball(
         raise UsageError("the input has NaN or infinite entries")
     lower, upper = shift_below(centre, radius), shift_above(centre, radius)
     inner_lower, inner_upper = shift_inside(centre, radius), -shift_inside(-centre, radius)
+    asked = None
     if clip is not None:
-        lowest, highest = (parse_decimal(end, "clip") for end in clip)
+        asked = lowest, highest = parse_decimal(clip[0], "clip"), parse_decimal(clip[1], "clip")
         if lowest >= highest:
             raise UsageError(f"clip is {clip[0]} {clip[1]}: the first must be below the second")
         widest = float(highest - lowest) * _DIAMETER[norm](centre[0].numel())
@@ -350,7 +353,7 @@ def ball(
             inner_lower.clamp(min=float_above(lowest)),
             inner_upper.clamp(max=float_below(highest)),
         )
-    return NORMS[norm](lower, upper, inner_lower, inner_upper, centre, radius)
+    return NORMS[norm](lower, upper, inner_lower, inner_upper, centre, radius, asked)
 
 
 def box(lower: Tensor, upper: Tensor) -> Box:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 from torch import Tensor
 
 from verify.errors import SoundnessError
+
+if TYPE_CHECKING:
+    from verify.proof.certificate import Certificate
 
 Layers: TypeAlias = dict[str, tuple[int, int, int]]
 """By ReLU layer: how many neurons are active, inactive, unstable."""
@@ -147,7 +150,8 @@ class MarginTable:
 class Result:
     """The answer for one input: verdict, margins per target, and the counterexample when there is one.
 
-    ``evidence`` is the weakest evidence that the verdict rests on; ``reason`` says why an unknown is unknown.
+    ``evidence`` is the weakest evidence that the verdict rests on; ``reason`` says why an unknown is unknown, or why a
+    certificate that was asked for is missing.
     """
 
     verdict: Verdict
@@ -160,6 +164,7 @@ class Result:
     seconds: float
     reason: str = ""
     layers: Layers = field(default_factory=dict)
+    certificate: Certificate | None = None
 
     @property
     def lower(self) -> float:

@@ -12,6 +12,7 @@ from torch import Tensor
 from verify.bounds.backward import Rows, backward, backward_both
 from verify.bounds.interval import propagate
 from verify.bounds.nouns import Bounds, Interval, unstable
+from verify.bounds.record import Record
 from verify.bounds.relaxation import SLOPES, Lines, lines
 from verify.bounds.rounding import underflow
 from verify.errors import SoundnessError
@@ -36,7 +37,11 @@ class Scope:
     start: int  # the node whose interval is wanted; every node before it is known
     index: Tensor  # which of its neurons, positions in its flattened value: all that some input wants
     wanted: Tensor  # (B, k) bool: which of them each input wants; the others' bounds are not used
+    record: Record | None = None  # of one input alone
 
+
+Chooser = Callable[[Scope, Rows], Mapping[int, Lines]]
+"""The lines for some rows over a scope: those of ``v``, then of ``-v``."""
 
 Tightener = Callable[[Scope], tuple[Interval, Evidence]]
 """Bounds of the neurons ``index`` of node ``start``: an Interval of (B, k) tensors, and how they are known."""
@@ -49,6 +54,7 @@ def node_bounds(
     *,
     source: str = "interval",
     intersect: bool = True,
+    record: Record | None = None,
 ) -> Bounds:
     """Intervals of every node over the region: interval propagation, and ``tighten`` before each ReLU.
 
@@ -72,6 +78,8 @@ def node_bounds(
             start = node.inputs[0]
             shared = [r for r in pre if network.nodes[r].inputs[0] == start]
             known = values[start]
+            if record is not None:
+                record.interval(i)
             if shared:
                 pre[i] = pre[shared[0]]
             elif tighten is None:
@@ -80,7 +88,7 @@ def node_bounds(
                 wanted = unstable(known).flatten(1) if intersect else torch.ones_like(known.lower.flatten(1)).bool()
                 index = wanted.any(0).nonzero().squeeze(1)
                 so_far = Bounds(tuple(values), pre, tuple(slack), loss, source, evidence)
-                found, how = tighten(Scope(network, region, so_far, start, index, wanted[:, index]))
+                found, how = tighten(Scope(network, region, so_far, start, index, wanted[:, index], record))
                 evidence = min(evidence, how)
                 raw = _scatter(known, found, index, wanted)
                 values[start] = known.intersect(raw, where=f"{source} bounds of node {network.nodes[start].name!r}")
@@ -120,7 +128,7 @@ def fixed_lines(bounds: Bounds, name: str) -> dict[int, Lines]:
     return {r: lines(interval, SLOPES[name](interval)) for r, interval in bounds.pre.items()}
 
 
-def neuron_bounds(scope: Scope, choose: Callable[[Scope, Rows], Mapping[int, Lines]], *, copies: int = 4) -> Interval:
+def neuron_bounds(scope: Scope, choose: Chooser, *, copies: int = 4) -> Interval:
     """Bounds (B, k) of the scope's neurons by the backward pass: lower bounds of ``v`` and of ``-v``.
 
     ``choose`` gives the lines for a piece of the rows (``v``, then ``-v``); ``copies`` tensors of the rows' size may live
@@ -131,7 +139,7 @@ def neuron_bounds(scope: Scope, choose: Callable[[Scope, Rows], Mapping[int, Lin
     lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
     widest = max(math.prod(node.shape) for node in scope.network.nodes[: scope.start + 1])
     fits = len(scope.index) * widest * scope.region.lower.element_size() < MEMORY_BYTES
-    if fits and int(scope.wanted.sum()) * SHARING < scope.wanted.numel():
+    if scope.record is None and fits and int(scope.wanted.sum()) * SHARING < scope.wanted.numel():
         pairs = scope.wanted.nonzero()
         rows = neuron_rows(scope, scope.index)
         for owner, place in (p.unbind(1) for p in pairs.split(_pairs_at_once(scope, copies))):
@@ -141,12 +149,27 @@ def neuron_bounds(scope: Scope, choose: Callable[[Scope, Rows], Mapping[int, Lin
             lower[owner, place], upper[owner, place] = low[:, 0], -negated[:, 0]
         return Interval(lower, upper)
     for places in chunks(scope, copies=copies):
-        low, negated = _two_sides(scope, neuron_rows(scope, scope.index[places]), choose)
+        chosen = scope.index[places]
+        low, negated = _two_sides(scope, neuron_rows(scope, chosen), recorded(scope, chosen, choose))
         lower[:, places], upper[:, places] = low, -negated
     return Interval(lower, upper)
 
 
-def _two_sides(scope: Scope, rows: Rows, choose: Callable[[Scope, Rows], Mapping[int, Lines]]) -> tuple[Tensor, Tensor]:
+def recorded(scope: Scope, index: Tensor, choose: Chooser) -> Chooser:
+    """``choose``, heard by the scope's record: the lines are those that it stores."""
+    record = scope.record
+    if record is None:
+        return choose
+
+    def stored(part: Scope, rows: Rows) -> Mapping[int, Lines]:
+        at = record.stored(part.bounds, choose(part, rows))
+        record.neurons(part.start, index, part.bounds, at)
+        return at
+
+    return stored
+
+
+def _two_sides(scope: Scope, rows: Rows, choose: Chooser) -> tuple[Tensor, Tensor]:
     """Lower bounds of rows and of their negations: in one pass where all lines are parallel."""
     both = mirrored(rows)
     at = choose(scope, both)

@@ -80,6 +80,9 @@ def _lp_bounds(scope: Scope, budget: Budget) -> tuple[Tensor, Tensor]:
     for places in chunks(scope):
         pick = torch.cat([places, size + places])
         at = dual_lines(scope.bounds, [per_row[k] for k in pick.tolist()], scope.start)
+        if scope.record is not None:
+            at = scope.record.stored(scope.bounds, at)
+            scope.record.neurons(scope.start, scope.index[places], scope.bounds, at)
         rows = mirrored(neuron_rows(scope, scope.index[places]))
         below, negated = backward(scope.network, scope.region, scope.bounds, rows, at).chunk(2, dim=1)
         low[:, places], high[:, places] = below, -negated
@@ -170,6 +173,7 @@ def _each(scope: Scope, bound: Callable[[Scope], tuple[Tensor, Tensor]]) -> Inte
                 scope.start,
                 scope.index[mine],
                 mine[mine].unsqueeze(0),
+                scope.record,
             )
             low, high = bound(one)
             lower[i, mine], upper[i, mine] = low[0], high[0]

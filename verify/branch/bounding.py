@@ -20,6 +20,9 @@ from verify.bounds.relaxation import Lines, assumed, lines
 from verify.branch.domains import Domains, intervals
 from verify.branch.problem import Problem
 from verify.floating import TINY, gamma, up
+from verify.proof.multipliers import rounded
+
+ROOM = 1e-10  # of the size of what is bounded
 
 
 @dataclass(frozen=True)
@@ -56,18 +59,37 @@ def bound(problem: Problem, search: Problem, domains: Domains, ascent: Ascent) -
     Trusted: that the domains' intervals hold of every x that satisfies the clause. An empty domain gets the bound +inf.
     """
     found = climbed(search, domains, proposal(search, domains), ascent, enough=0.0)
+    if problem.tree is not None:
+        found = stored(found)
     domains = replace(_standing(problem, domains, found), pull=torch.zeros_like(domains.pull))
     seen: dict[int, Tensor] = {}
     pre = intervals(problem, domains)
     lower = form_bound(problem, domains, found, pre=pre, seen=seen)[:, 0]
-    lower = torch.where(domains.empty(), torch.inf, lower)
+    lower = torch.where(domains.empty(), torch.inf, lower - room(problem, domains))
     on_relu = {r: a[:, 0] for r, a in seen.items() if r > 0}
     for r, at in problem.columns.place.items():
         if r in on_relu:
             domains.pull[:, at] = on_relu[r].flatten(1)[:, problem.columns.index[r]].to(domains.pull.dtype)
     region = problem.region.select(torch.zeros(len(domains), dtype=torch.long))
     points = region.minimiser(seen[0][:, 0]) if 0 in seen else region.lower
-    return Bounded(replace(domains, lower=lower), points, on_relu, pre)
+    domains = replace(domains, lower=lower)
+    if problem.tree is not None:
+        problem.tree.ended(domains.select(lower > 0))
+    return Bounded(domains, points, on_relu, pre)
+
+
+def stored(found: Proposal) -> Proposal:
+    """The proposal with the slopes that a certificate stores."""
+    return replace(found, alpha={r: rounded(a) for r, a in found.alpha.items()})
+
+
+def room(problem: Problem, domains: Domains) -> Tensor | float:
+    """What a recorded bound must have to spare: whoever checks it pays for other roundings than we do."""
+    if problem.tree is None:
+        return 0.0
+    outputs = problem.bounds.values[-1].magnitude()[0]
+    size = (problem.C.abs() @ outputs + problem.d.abs())[domains.clause]
+    return ROOM * (domains.mix.double() * size).sum(1)
 
 
 def estimate(search: Problem, domains: Domains) -> Tensor:

@@ -14,16 +14,19 @@ from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_boun
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
 from verify.bounds.progressive import progressive
-from verify.branch.bounding import bound, mixed_rows
+from verify.branch.bounding import ROOM, bound, mixed_rows
 from verify.branch.domains import Domains
-from verify.branch.inputs import worth_splitting_inputs
+from verify.branch.inputs import few_inputs, worth_splitting_inputs
 from verify.branch.outcome import Limits, Outcome
+from verify.branch.parts import by_recorded_parts
 from verify.branch.problem import Problem, problem_of
 from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
 from verify.branch.rules import ranked
 from verify.branch.strong import Strong
 from verify.branch.tighten import Memory, tightened
 from verify.network import Network
+from verify.proof.recorder import Recorder
+from verify.proof.tree import Columns, Tree
 from verify.property import Clause, PropertyCounterexample
 from verify.verdict import Verdict
 
@@ -48,13 +51,17 @@ SplitInputs = Callable[[int, Limits], Outcome]
 
 @dataclass(frozen=True)
 class Stage:
-    """What a decision may use: its limits, the judge of proposed points, the attack, input splits, and how to branch."""
+    """What a decision may use: its limits, the judge of proposed points, the attack, input splits, and how to branch.
+
+    ``record``: where a certificate is wanted, what hears of every bound.
+    """
 
     limits: Limits
     confirm: Confirm
     attack: Attack
     split_inputs: SplitInputs
     effort: Effort = field(default_factory=Effort)
+    record: Recorder | None = None
 
     def ascent(self, steps: int, rate: float = 0.25) -> Ascent:
         """A search within the deadline."""
@@ -77,26 +84,42 @@ def decide_region(network: Network, clauses: Sequence[Clause], stage: Stage) -> 
         return Outcome(Verdict.UNKNOWN, reason="a clause without rows whose points could not be confirmed")
     for bounds in _ladder(network, clauses, stage):
         problem = problem_of(network, clauses[0].region, bounds, clauses)
-        open_ = (~(_best_rows(problem, bounds) > 0)).nonzero().squeeze(1)
+        open_ = (~_refuted(problem, bounds, stage.record)).nonzero().squeeze(1)
         if not len(open_):
             return Outcome(Verdict.VERIFIED, domains=len(clauses))
         if stage.late:
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=len(clauses))
         worth = torch.tensor([worth_splitting_inputs(network, clauses[k]) for k in open_.tolist()])
         if bool(worth.any()):
-            return _by_inputs(problem, open_[worth], open_[~worth], stage)
-    return _searched(problem, first_domains(problem).select(open_), stage)
+            return _by_inputs(problem, clauses, (open_[worth], open_[~worth]), stage)
+    return _branched(problem, open_, stage)
 
 
-def _by_inputs(problem: Problem, open_: Tensor, others: Tensor, stage: Stage) -> Outcome:
-    """Halve the inputs for each clause of ``open_``; branch on ReLUs for those that stay open, and for the ``others``."""
+def _branched(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
+    """Branch on ReLUs for the clauses ``open_``; what was recorded of each that is refuted goes to the record."""
+    if stage.record is None:
+        return _searched(problem, first_domains(problem).select(open_), stage)
+    tree = Tree(Columns.of(problem.network, problem.columns.index))
+    problem = replace(problem, tree=tree)
+    domains = first_domains(problem)
+    outcome = _searched(problem, domains.select(open_), stage)
+    for k in open_.tolist():
+        steps = tree.steps(int(domains.part[k]))
+        if steps is not None:
+            stage.record.case(k, steps)
+    return outcome
+
+
+def _by_inputs(problem: Problem, clauses: Sequence[Clause], parts: tuple[Tensor, Tensor], stage: Stage) -> Outcome:
+    """Halve the inputs for each clause of the first part; branch on ReLUs for those that stay open, and for the others."""
+    open_, others = parts
     count, left = problem.count, others.tolist()
     for done, k in enumerate(open_.tolist()):
         limits = stage.limits
         if limits.deadline is not None:
             part = INPUTS * limits.left() / (len(open_) - done)
             limits = replace(limits, deadline=time.perf_counter() + part)
-        outcome = stage.split_inputs(k, limits)
+        outcome = _split_inputs(problem, k, clauses[k], replace(stage, limits=limits))
         count += outcome.domains
         if outcome.verdict is Verdict.FALSIFIED:
             return replace(outcome, domains=count)
@@ -106,20 +129,36 @@ def _by_inputs(problem: Problem, open_: Tensor, others: Tensor, stage: Stage) ->
         return Outcome(Verdict.VERIFIED, domains=count)
     if stage.late:
         return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count)
-    outcome = _searched(problem, first_domains(problem).select(torch.tensor(left)), stage)
+    outcome = _branched(problem, torch.tensor(left), stage)
     return replace(outcome, domains=count + outcome.domains)
+
+
+def _split_inputs(problem: Problem, k: int, clause: Clause, stage: Stage) -> Outcome:
+    """Halve the inputs for clause k; where a certificate is wanted, once more in a way that leaves one."""
+    outcome = stage.split_inputs(k, stage.limits)
+    if stage.record is not None and outcome.verdict is Verdict.VERIFIED:
+        if not few_inputs(clause):
+            _branched(problem, torch.tensor([k]), stage)
+        else:
+            again, steps = by_recorded_parts(problem.network, clause, stage.limits)
+            if again.verdict is Verdict.VERIFIED:
+                stage.record.case(k, steps)
+    return outcome
 
 
 def _ladder(network: Network, clauses: Sequence[Clause], stage: Stage) -> Iterator[Bounds]:
     """Bounds of every node by dearer and dearer methods."""
     crown = (by_slopes("dual"), by_slopes("crown"))
-    yield node_bounds(network, clauses[0].region, progressive(*crown), source="crown")
+    record = stage.record
+    yield node_bounds(network, clauses[0].region, progressive(*crown), source="crown", record=record)
+    if record is not None:
+        record.again()
     alpha = progressive(*crown, by_ascent(stage.ascent(20)))
-    yield node_bounds(network, clauses[0].region, alpha, source="alpha")
+    yield node_bounds(network, clauses[0].region, alpha, source="alpha", record=record)
 
 
-def _best_rows(problem: Problem, bounds: Bounds) -> Tensor:
-    """Each clause's best row by CROWN, (K,)."""
+def _refuted(problem: Problem, bounds: Bounds, record: Recorder | None) -> Tensor:
+    """The clauses (K,) of which some row is positive by CROWN."""
     K, J = problem.rows.shape
     each = torch.eye(J, dtype=torch.float64).expand(K, J, J)
     rows = mixed_rows(problem, torch.arange(K), each, {})
@@ -128,8 +167,15 @@ def _best_rows(problem: Problem, bounds: Bounds) -> Tensor:
         coefficient=rows.coefficient.flatten(0, 1).unsqueeze(0),
         constant=rows.constant.flatten(0, 1).unsqueeze(0),
     )
-    lower = spec_bounds(problem.network, problem.region, bounds, together, fixed_lines(bounds, "crown"))
-    return torch.where(problem.rows, lower.reshape(K, J), -torch.inf).amax(1)
+    at = fixed_lines(bounds, "crown")
+    lower = spec_bounds(problem.network, problem.region, bounds, together, at).reshape(K, J)
+    best = torch.where(problem.rows, lower, -torch.inf)
+    if record is None:
+        return best.amax(1) > 0
+    size = problem.C.abs() @ bounds.values[-1].magnitude()[0] + problem.d.abs()
+    lower, row = (best - ROOM * size).max(1)
+    record.by_rows(lower > 0, row, problem.rows.sum(1), bounds, at)
+    return lower > 0
 
 
 def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:

@@ -16,6 +16,8 @@ from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
 from verify.branch.relu import Confirm
 from verify.network import Network
+from verify.proof.certificate import Certificate, Refused, certified
+from verify.proof.recorder import Recorder
 from verify.property import Clause, Property, PropertyCounterexample
 from verify.representable import representable
 from verify.verdict import Verdict
@@ -31,6 +33,7 @@ class Decision:
     reason: str
     domains: int
     seconds: float
+    certificate: Certificate | Refused | None = None
 
 
 def decide(
@@ -40,9 +43,12 @@ def decide(
     timeout: float | None = None,
     seed: int = 0,
     replays: Sequence[Replay] = (),
+    certificate: bool = False,
 ) -> Decision:
     """Does the property hold? Complete but for the limits: time (seconds) and memory, which end the search UNKNOWN.
 
+    With ``certificate``, a decision that is VERIFIED carries one, or says why it does not: the search then rounds slopes
+    to what is stored, and uses only what a certificate can say.
     Recomputed: every bound that verifies, in float64 with its rounding; every counterexample is evaluated exactly and by
     every runtime of ``replays``. Trusted: nothing.
     """
@@ -51,17 +57,22 @@ def decide(
     judge = _Judge(network, prop, tuple(replays), seed)
     found = judge.attack(range(len(prop.clauses)), quick(seed=seed, deadline=limits.deadline))
     domains, reason = 0, ""
+    records = []
     for numbers in _by_region(prop):
         if found is not None:
             break
-        stage = Stage(limits, judge.points(numbers), judge.again(numbers), judge.inputs(numbers))
+        records.append(Recorder(network, numbers) if certificate else None)
+        stage = Stage(limits, judge.points(numbers), judge.again(numbers), judge.inputs(numbers), record=records[-1])
         outcome = decide_region(network, [prop.clauses[k] for k in numbers], stage)
         domains, found = domains + outcome.domains, outcome.counterexample
         if outcome.verdict is Verdict.UNKNOWN:
             reason = outcome.reason
     verdict = Verdict.FALSIFIED if found is not None else Verdict.UNKNOWN if reason else Verdict.VERIFIED
     seconds = time.perf_counter() - start
-    return Decision(verdict, found, reason if verdict is Verdict.UNKNOWN else "", domains, seconds)
+    proof = None
+    if certificate and verdict is Verdict.VERIFIED:
+        proof = certified(network, prop.clauses, [record for record in records if record is not None])
+    return Decision(verdict, found, reason if verdict is Verdict.UNKNOWN else "", domains, seconds, proof)
 
 
 def _by_region(prop: Property) -> list[list[int]]:

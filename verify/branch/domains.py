@@ -23,7 +23,7 @@ class Domains:
     ``lower`` (N,): the recomputed bound of the mixed row, so the domain holds no counterexample when it is positive.
     ``choices`` (N, k): the columns that are most worth splitting, best first; -1 where there are fewer. ``stale`` (N,): how
     many splits ago the intervals were last tightened. ``pull`` (N, R): the coefficients that the form which gave
-    ``lower`` has on the neurons' outputs.
+    ``lower`` has on the neurons' outputs. ``part`` (N,): their numbers in the problem's tree, if it has one.
     """
 
     clause: Tensor
@@ -37,6 +37,7 @@ class Domains:
     choices: Tensor
     stale: Tensor
     pull: Tensor
+    part: Tensor
 
     def __len__(self) -> int:
         return len(self.clause)
@@ -74,6 +75,12 @@ def split(domains: Domains, column: Tensor) -> Domains:
         end[everyone, column] = end[everyone, column].clamp(min=0) if sign > 0 else end[everyone, column].clamp(max=0)
         halves.append(_phased(replace(domains, low=low, high=high, stale=domains.stale + 1), phase))
     return joined(halves)
+
+
+def halved(problem: Problem, domains: Domains, column: Tensor) -> Domains:
+    """The halves that the search goes on with, known to the problem's tree."""
+    halves = split(domains, column)
+    return halves if problem.tree is None else replace(halves, part=problem.tree.halved(domains.part, column))
 
 
 def implied(domains: Domains) -> Domains:

@@ -62,6 +62,11 @@ def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
     return small and 2 * len(halfspaces_of(network, clause)) >= varying
 
 
+def few_inputs(clause: Clause) -> bool:
+    """Whether at most ``FEW`` inputs vary."""
+    return int((clause.region.lower < clause.region.upper).sum()) <= FEW
+
+
 def by_input_splits(
     network: Network, clause: Clause, limits: Limits, *, number: int = 0, replays: Sequence[Replay] = ()
 ) -> Outcome:

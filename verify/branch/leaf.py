@@ -20,7 +20,7 @@ from solvers.problem import LinearProgram
 from solvers.registry import get_solver
 from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.relaxation import lines
-from verify.branch.bounding import form_bound, proposal
+from verify.branch.bounding import form_bound, proposal, room
 from verify.branch.domains import Domains, intervals
 from verify.branch.problem import Problem
 
@@ -33,6 +33,8 @@ def settled(problem: Problem, domains: Domains, *, seconds: float) -> tuple[Doma
     """
     parts = [_one(problem, domains.select(torch.tensor([i])), seconds) for i in range(len(domains))]
     lower, beta, mix = (torch.cat([p[k] for p in parts]) for k in range(3))
+    if problem.tree is not None:
+        lower = lower - room(problem, replace(domains, mix=mix))
     better = lower > domains.lower
     row = better.unsqueeze(1)
     kept = replace(
@@ -41,6 +43,8 @@ def settled(problem: Problem, domains: Domains, *, seconds: float) -> tuple[Doma
         beta=torch.where(row, beta, domains.beta),
         mix=torch.where(row, mix, domains.mix),
     )
+    if problem.tree is not None:
+        problem.tree.ended(kept.select(better & (lower > 0)))
     return kept, torch.cat([p[3] for p in parts])
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.network import Network
+from verify.proof.tree import Tree
 from verify.property import Clause
 from verify.region import Box
 
@@ -33,7 +34,7 @@ class Problem:
 
     ``region`` holds one input. ``C`` (K, J, n_out), ``d`` (K, J); ``rows`` (K, J) bool says which rows a clause has.
     ``bounds``: values and slack of one input, shared; ``pre`` (K, *shape) of each clause's own, which may assume that the
-    clause is satisfied.
+    clause is satisfied. ``tree`` records how domains end, where a certificate is wanted.
     """
 
     network: Network
@@ -43,6 +44,7 @@ class Problem:
     d: Tensor
     rows: Tensor
     columns: Columns
+    tree: Tree | None = None
 
     @property
     def count(self) -> int:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from verify.bounds.climb import Ascent
 from verify.branch.bounding import bound
-from verify.branch.domains import Domains, joined, split
+from verify.branch.domains import Domains, halved, joined
 from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
@@ -119,7 +119,7 @@ def _due(search: _Search, pool: Domains) -> Tensor:
 
 def _halved(search: _Search, domains: Domains) -> Domains:
     """What stays open of the halves of ``domains``."""
-    halves = split(domains, tried(search.copy, domains, search.effort.trials))
+    halves = halved(search.problem, domains, tried(search.copy, domains, search.effort.trials))
     search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 
@@ -187,4 +187,5 @@ def first_domains(problem: Problem) -> Domains:
         choices=torch.full((count, 1), -1),
         stale=torch.full((count,), STALE),
         pull=torch.zeros(count, columns.count),
+        part=torch.arange(count) if problem.tree is None else problem.tree.begin(count),
     )

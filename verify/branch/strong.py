@@ -13,7 +13,7 @@ import torch
 
 from verify.bounds.climb import Ascent
 from verify.branch.bounding import Bounded, bound
-from verify.branch.domains import Domains, joined, split
+from verify.branch.domains import Domains, halved, joined
 from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 from verify.branch.relu import Branched, Confirm, Effort, first_domains, leaves_settled
@@ -88,7 +88,7 @@ class Strong:
 
     def _split(self, domains: Domains, memory: Memory) -> None:
         """Halve the domains; tighten and bound the halves while that pays; keep what stays open."""
-        halves = split(domains, tried(self.copy, domains, TRIALS))
+        halves = halved(self.problem, domains, tried(self.copy, domains, TRIALS))
         memory = memory.select(torch.arange(len(domains)).repeat(2))
         self.work += len(halves) * (self.effort.steps + TRIALS)
         now, memory = self._bounded(halves, memory)

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from verify.bounds.climb import Ascent
 from verify.bounds.nouns import Interval
-from verify.branch.bounding import Proposal, climbed, form_bound
+from verify.branch.bounding import ROOM, Proposal, climbed, form_bound, stored
 from verify.branch.domains import Domains, implied, intervals
 from verify.branch.problem import Problem
 
 MEMORY_BYTES = 512 * 2**20
+GAIN = 0.005  # of an interval's width: what a recorded bound must take off it
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def tightened(
     Recomputed: every bound, in float64 with its rounding, from multipliers that the float32 search proposed. Trusted: the
     domains' intervals so far, as :func:`verify.branch.bounding.bound` does.
     """
+    if problem.tree is not None and not ascent.late:
+        domains = replace(domains, part=problem.tree.tightened(domains.part))
     for r in reversed(problem.columns.index):
         if not ascent.late:
             wanted = _wanted(problem, domains, r, chosen)
@@ -95,15 +98,56 @@ def _layer(work: _Work, domains: Domains, r: int, wanted: Tensor) -> Domains:
         for columns in wanted.split(max(1, rows // (2 * len(some)))):
             if work.ascent.late:
                 break
-            below, negated = _both(work, domains, some, r, columns)
+            found, below, negated = _both(work, domains, some, r, columns)
+            if work.problem.tree is not None:
+                below, negated = _recorded(work.problem, domains.select(some), (r, columns), found, (below, negated))
             place = (some[:, None], at.start + columns[None, :])
             low[place] = torch.maximum(low[place], below)
             high[place] = torch.minimum(high[place], -negated)
     return implied(replace(domains, low=low, high=high))
 
 
-def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) -> tuple[Tensor, Tensor]:
-    """Lower bounds (len(some), k) of the pre-activations in ``columns`` of ReLU r, and of their negations."""
+def _recorded(
+    problem: Problem, part: Domains, where: tuple[int, Tensor], found: Proposal, sides: tuple[Tensor, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """The bounds that the problem's tree will hold: those that gain something; the others become -inf.
+
+    They are a little lower than what was found: whoever checks them pays for other roundings than we do, and must not
+    find a neuron unstable whose phase we use.
+    """
+    r, columns = where
+    tree, at = problem.tree, problem.columns.place[r]
+    assert tree is not None
+    node = problem.network.nodes[r].inputs[0]
+    room = ROOM * problem.bounds.values[node].magnitude()[0].flatten()[problem.columns.index[r][columns]]
+    low, high = part.low[:, at][:, columns], part.high[:, at][:, columns]
+    least = GAIN * (high - low)
+    below, negated = (side - room for side in sides)
+    below = torch.where(below > low + least, below, -torch.inf)
+    negated = torch.where(-negated < high - least, negated, -torch.inf)
+    held = torch.cat([below, negated], 1).isfinite()
+    one = torch.cat([at.start + columns, at.start + columns])
+    sign = torch.ones(len(columns), dtype=torch.long)
+    for k, name in enumerate(part.part.tolist()):
+        rows = held[k].nonzero().squeeze(1)
+        if len(rows):
+            alpha, beta = (_packed(problem, values, k, rows) for values in (found.alpha, found.beta))
+            signed = beta.clamp(min=0) * part.phase[k]
+            chosen = one[rows], torch.cat([sign, -sign])[rows]
+            tree.lemma(name, chosen, (alpha, signed, found.mix[k, rows].clamp(min=0)))
+    return below, negated
+
+
+def _packed(problem: Problem, values: dict[int, Tensor], domain: int, rows: Tensor) -> Tensor:
+    """Multipliers of some rows of one domain over all columns, (len(rows), R), 0 where there are none."""
+    whole = torch.zeros(len(rows), problem.columns.count, dtype=torch.float64)
+    for r, t in values.items():
+        whole[:, problem.columns.place[r]] = t[domain, rows].double()
+    return whole
+
+
+def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) -> tuple[Proposal, Tensor, Tensor]:
+    """Lower bounds (len(some), k) of the pre-activations in ``columns`` of ReLU r, and of their negations; the multipliers."""
     problem, search, part = work.problem, work.search, domains.select(some)
     neurons, count = problem.columns.index[r][columns], len(columns)
     node = problem.network.nodes[r].inputs[0]
@@ -126,11 +170,13 @@ def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) 
         start, beta={k: b for k, b in start.beta.items() if k in phased}, pace=_pace(search, part, pre, neurons)
     )
     found = climbed(search, part, start, work.ascent, also={node: one_hot.float()})
+    if problem.tree is not None:
+        found = stored(found)
     if work.memory is not None and r in work.memory.forms:
         _kept(work.memory.forms[r], found, some, rows)
     lower = form_bound(problem, part, found, pre=intervals(problem, part), also={node: one_hot})
     below, negated = lower.chunk(2, dim=1)
-    return below, negated
+    return found, below, negated
 
 
 def _fresh(search: Problem, domains: Domains, rows: int) -> Proposal:
@@ -163,7 +209,7 @@ def _kept(into: Proposal, found: Proposal, some: Tensor, rows: Tensor) -> None:
     place = (some[:, None], rows[None, :])
     for old, new in ((into.alpha, found.alpha), (into.beta, found.beta)):
         for k, t in new.items():
-            old[k][place] = t
+            old[k][place] = t.to(old[k].dtype)
     into.mix[place] = found.mix
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from verify.bounds.compute import spec_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import optimised_lines, search_copy
-from verify.certify.answer import Answer, answer, rows_of
+from verify.certify.answer import Answer, answer, row_bounds, rows_of
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.specification import Query
@@ -25,4 +24,4 @@ def optimised(query: Query, options: Options, bounds: Bounds) -> Answer:
     search = search_copy(query.network, query.region, bounds)
     at = optimised_lines(search, bounds, rows, options.ascent(STEPS))
     reason = "timeout" if options.late else "incomplete method"
-    return answer(spec_bounds(query.network, query.region, bounds, rows, at), bounds, reason=reason)
+    return answer(row_bounds(query, options, bounds, at), bounds, reason=reason)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from verify.bounds.compute import fixed_lines, spec_bounds
-from verify.certify.answer import Answer, answer, rows_of
+from verify.bounds.compute import fixed_lines
+from verify.certify.answer import Answer, answer, row_bounds
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.specification import Query
@@ -13,4 +13,4 @@ def crown(query: Query, options: Options) -> Answer:
     """Margins by one backward pass over the pre-activation bounds. Recomputed: everything."""
     bounds = pre_activation_bounds(query, options, "crown")
     at = fixed_lines(bounds, "crown")
-    return answer(spec_bounds(query.network, query.region, bounds, rows_of(query), at), bounds)
+    return answer(row_bounds(query, options, bounds, at), bounds)

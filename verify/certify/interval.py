@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from verify.bounds.compute import spec_bounds
-from verify.certify.answer import Answer, answer, rows_of
+from verify.certify.answer import Answer, answer, row_bounds
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.specification import Query
@@ -12,4 +11,4 @@ from verify.specification import Query
 def interval(query: Query, options: Options) -> Answer:
     """Margins from the intervals of the last ReLUs. Recomputed: everything."""
     bounds = pre_activation_bounds(query, options, "interval")
-    return answer(spec_bounds(query.network, query.region, bounds, rows_of(query), None), bounds)
+    return answer(row_bounds(query, options, bounds, None), bounds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from verify.bounds.compute import node_bounds, spec_bounds
-from verify.certify.answer import Answer, answer, rows_of
+from verify.bounds.compute import node_bounds
+from verify.certify.answer import Answer, answer, row_bounds
 from verify.certify.options import Options
 from verify.errors import UsageError
 from verify.specification import Query
@@ -22,8 +22,8 @@ def linear(query: Query, options: Options) -> Answer:
             f"method 'linear' is for networks without ReLUs, and this one has {len(query.network.relus)} layers of them: "
             "choose another method"
         )
-    bounds = node_bounds(query.network, query.region)
-    lower = spec_bounds(query.network, query.region, bounds, rows_of(query), {})
+    bounds = node_bounds(query.network, query.region, record=options.record)
+    lower = row_bounds(query, options, bounds, {})
     points = tuple(query.region.minimiser(_gradient(query, k)) for k in range(lower.shape[1]))
     return answer(lower, bounds, points=points)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from verify.bounds.backward import backward
 from verify.bounds.nouns import Bounds
 from verify.bounds.tighten import Budget, dual_lines, solved
-from verify.certify.answer import Answer, answer, rows_of
+from verify.certify.answer import Answer, answer, row_bounds, rows_of
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.encode.lp import encode
@@ -24,14 +23,14 @@ def lp(query: Query, options: Options) -> Answer:
     points = [query.region.lower.clone() for _ in range(rows)]
     for i in range(count):
         at = torch.tensor([i])
-        lower[i], found = _one(query.select(at), bounds.select(at), budget)
+        lower[i], found = _one(query.select(at), bounds.select(at), options, budget)
         for k, point in enumerate(found):
             points[k][i] = point
     reason = "timeout" if options.late else "incomplete method"
     return answer(lower, bounds, points=tuple(points), reason=reason)
 
 
-def _one(query: Query, bounds: Bounds, budget: Budget) -> tuple[torch.Tensor, list[torch.Tensor]]:
+def _one(query: Query, bounds: Bounds, options: Options, budget: Budget) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Lower bounds (S,) and the solutions' inputs for one input of the query."""
     rows = rows_of(query)
     encoding = encode(query.network, query.region, bounds)
@@ -40,9 +39,8 @@ def _one(query: Query, bounds: Bounds, budget: Budget) -> tuple[torch.Tensor, li
         for C, d in zip(rows.coefficient[0].numpy(), rows.constant[0].numpy(), strict=True)
     ]
     found = solved(encoding, objectives, budget)
-    lower = backward(
-        query.network, query.region, bounds, rows, dual_lines(bounds, [s.slopes for s in found], rows.start)
-    )
+    at = dual_lines(bounds, [s.slopes for s in found], rows.start)
+    lower = row_bounds(query, options, bounds, at)
     middle = (query.region.lower[0] + query.region.upper[0]) / 2
     points = [
         middle if s.point is None else torch.from_numpy(np.nan_to_num(s.point)).reshape(middle.shape) for s in found

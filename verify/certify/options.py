@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from solvers.registry import get_solver
 from verify.bounds.climb import Ascent
+from verify.bounds.record import Record
 from verify.bounds.tighten import Budget
 from verify.errors import UsageError
 
@@ -18,7 +19,7 @@ class Options:
     ``pre_activation``: which method bounds the ReLUs' inputs (default: the certifier's own choice). ``intersect``:
     whether they are intersected with interval bounds. ``timeout``: seconds for each input. ``solver``: back end of ``lp``
     and ``milp``. ``trust_solver``: whether a solver's claim may verify. ``seed``: of the attack. ``deadline`` is the
-    absolute time that ``timeout`` becomes when work on an input starts.
+    absolute time that ``timeout`` becomes when work on an input starts; ``record`` what hears of a query about one input.
     """
 
     pre_activation: str | None = None
@@ -28,6 +29,7 @@ class Options:
     trust_solver: bool = False
     seed: int = 0
     deadline: float | None = None
+    record: Record | None = None
 
     def __post_init__(self) -> None:
         if self.timeout is not None and not self.timeout > 0:

@@ -31,7 +31,9 @@ def pre_activation_bounds(query: Query, options: Options, default: str) -> Bound
     """Bounds of every node by the method that ``options`` or else ``default`` names."""
     name = chosen(options, default)
     tighten = None if name == "interval" else _tightener(name, options)
-    return node_bounds(query.network, query.region, tighten, source=name, intersect=options.intersect)
+    return node_bounds(
+        query.network, query.region, tighten, source=name, intersect=options.intersect, record=options.record
+    )
 
 
 def chosen(options: Options, default: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -42,7 +43,7 @@ def load(
     for suffix, read in _READERS.items():
         if file.name.lower().endswith(suffix):
             network = read(file, _Wanted(arch=arch, input_shape=input_shape))
-            return replace(network, source=str(file))
+            return replace(network, source=str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     raise UsageError(f"{file}: unknown kind of network file: known are {', '.join(_READERS)}")
 
 

@@ -1,0 +1,8 @@
+"""Stub."""
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Report:
+    accepted: bool = False
+    reason: str = "stub"
+    margins: tuple = ()
+def check(c, n): return Report()

@@ -1,0 +1,68 @@
+"""The certificate of a verified query: made of what was recorded, accepted by the checker before anybody sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from verify.check.check import Report, check
+from verify.errors import UsageError
+from verify.network import Network
+from verify.proof.canonical import canonical
+from verify.proof.claim import below, claim_of
+from verify.proof.document import document
+from verify.proof.recorder import Recorder
+from verify.property import Clause
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The file's bytes, and the report of the checker that accepted it."""
+
+    data: bytes
+    report: Report
+
+    def save(self, path: str | Path) -> None:
+        """Write the file. Raises UsageError where that cannot be done."""
+        try:
+            Path(path).write_bytes(self.data)
+        except OSError as error:
+            raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Why there is no certificate, although the query is verified."""
+
+    reason: str
+
+
+def certified(
+    network: Network, clauses: Sequence[Clause], records: Sequence[Recorder], *, label: int | None = None
+) -> Certificate | Refused:
+    """The certificate that none of ``clauses`` is satisfied, from the record of each region, if the checker accepts it.
+
+    Trusted: nothing; the checker derives every bound from the network's canonical file and the multipliers. The margins
+    that it derived are then claimed, rounded down to float32.
+    """
+    claim = claim_of(network, clauses, [record.clauses for record in records], label=label)
+    steps = [step for g, record in enumerate(records) for step in ({"op": "region", "number": g}, *record.steps)]
+    file = canonical(network)
+    report = check(document(claim, steps, _made_by()), file)
+    if not report.accepted:
+        return Refused(f"the checker did not accept the certificate: {report.reason}")
+    return Certificate(document(claim | {"margins": _margins(report)}, steps, _made_by()), report)
+
+
+def _margins(report: Report) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.array([0.0 if m is None else below(m) for m in report.margins], dtype=np.float32)
+
+
+def _made_by() -> Mapping[str, str]:
+    from verify import __version__
+
+    return {"program": "reluproof", "version": __version__}

@@ -1,0 +1,70 @@
+"""What a certificate claims, in the words of check/FORMAT.md section 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from verify.network import Network
+from verify.proof.canonical import identity
+from verify.proof.container import Array
+from verify.property import Clause
+from verify.region import NORMS, Box
+
+
+def claim_of(
+    network: Network, clauses: Sequence[Clause], groups: Sequence[Sequence[int]], *, label: int | None = None
+) -> dict[str, Any]:
+    """The claim that no clause is satisfied. No margins are claimed yet.
+
+    ``groups``: the numbers of the clauses about each region.
+    ``label``: of a classification, whose clauses are about the other labels in increasing order.
+    """
+    C = torch.cat([clause.C for clause in clauses]).numpy()
+    targets = None if label is None else [t for t in range(network.outputs) if t != label]
+    return {
+        "network": {"identity": identity(network), "file": network.sha256 or None},
+        "semantics": "real",
+        "regions": [region_of(clauses[numbers[0]].region) for numbers in groups],
+        "region_of": _owner(groups, len(clauses)),
+        "rows": np.array([len(clause.d) for clause in clauses], dtype=np.int32),
+        "C": C.astype(np.float64),
+        "d": torch.cat([clause.d for clause in clauses]).numpy().astype(np.float64),
+        "label": label,
+        "targets": targets,
+        "margins": np.zeros(len(clauses), dtype=np.float32),
+    }
+
+
+def _owner(groups: Sequence[Sequence[int]], count: int) -> Array:
+    owner = np.zeros(count, dtype=np.int32)
+    for g, numbers in enumerate(groups):
+        owner[list(numbers)] = g
+    return owner
+
+
+def region_of(region: Box) -> dict[str, Any]:
+    """The region of one input."""
+    norm = next((name for name, kind in NORMS.items() if type(region) is kind), None)
+    if norm is None:
+        return {"kind": "box", "lower": _one(region.lower), "upper": _one(region.upper)}
+    clip = None if region.clip is None else [str(end) for end in region.clip]  # type: ignore[attr-defined]
+    centre, epsilon = region.centre, region.epsilon  # type: ignore[attr-defined]
+    return {"kind": "ball", "norm": norm, "centre": _one(centre), "epsilon": str(epsilon), "clip": clip}
+
+
+def below(margin: float) -> np.float32:
+    """The largest float32 that is at most ``margin``; 0, which claims no number, where that is not positive."""
+    with np.errstate(over="ignore"):
+        nearest = np.float32(margin)
+    if float(nearest) > margin:
+        nearest = np.nextafter(nearest, np.float32(-np.inf))
+    return nearest if nearest > 0 and np.isfinite(nearest) else np.float32(0)
+
+
+def _one(value: torch.Tensor) -> Array:
+    array: Array = value[0].detach().cpu().numpy().astype(np.float64)
+    return array
