@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.check.check import Report, check
+from verify.check import Report, check
 from verify.errors import UsageError
 from verify.network import Network
 from verify.proof.canonical import canonical
@@ -55,11 +55,11 @@ def certified(
     report = check(document(claim, steps, _made_by()), file)
     if not report.accepted:
         return Refused(f"the checker did not accept the certificate: {report.reason}")
-    return Certificate(document(claim | {"margins": _margins(report)}, steps, _made_by()), report)
+    return Certificate(document(claim | {"margins": _margins(report, len(clauses))}, steps, _made_by()), report)
 
 
-def _margins(report: Report) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.array([0.0 if m is None else below(m) for m in report.margins], dtype=np.float32)
+def _margins(report: Report, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.array([below(report.margins.get(k, 0.0)) for k in range(count)], dtype=np.float32)
 
 
 def _made_by() -> Mapping[str, str]:

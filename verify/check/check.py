@@ -1,8 +1,0 @@
-"""Stub."""
-from dataclasses import dataclass
-@dataclass(frozen=True)
-class Report:
-    accepted: bool = False
-    reason: str = "stub"
-    margins: tuple = ()
-def check(c, n): return Report()
