@@ -140,7 +140,7 @@ def _split_inputs(problem: Problem, k: int, clause: Clause, stage: Stage) -> Out
         if not few_inputs(clause):
             _branched(problem, torch.tensor([k]), stage)
         else:
-            again, steps = by_recorded_parts(problem.network, clause, stage.limits)
+            again, steps = by_recorded_parts(problem.network, clause, stage.limits, problem.bounds)
             if again.verdict is Verdict.VERIFIED:
                 stage.record.case(k, steps)
     return outcome

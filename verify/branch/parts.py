@@ -19,6 +19,7 @@ from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_boun
 from verify.bounds.forward import forward_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import Search, optimise, rigorous_lines, small_bounds
+from verify.bounds.progressive import progressive, within
 from verify.branch.bounding import ROOM
 from verify.branch.clip import clip
 from verify.branch.outcome import Limits, Outcome
@@ -44,6 +45,16 @@ class _Parts:
     upper: Tensor
 
 
+@dataclass(frozen=True)
+class _Question:
+    """What all parts share; ``small`` is the network in float32."""
+
+    network: Network
+    small: Network
+    clause: Clause
+    root: Bounds
+
+
 @dataclass
 class _Record:
     """By part: the halved coordinate (-1: done), the row, the slopes of all ReLUs, and its children's numbers."""
@@ -54,17 +65,18 @@ class _Record:
     first: list[int]
 
 
-def by_recorded_parts(network: Network, clause: Clause, limits: Limits) -> tuple[Outcome, list[Step]]:
+def by_recorded_parts(network: Network, clause: Clause, limits: Limits, root: Bounds) -> tuple[Outcome, list[Step]]:
     """Is the clause satisfied nowhere? The outcome, and the steps that prove it where it is VERIFIED.
 
-    Recomputed: every bound that excludes a part, in float64 with its rounding. Counterexamples are not looked for: this is
+    ``root``: bounds over the clause's region, which are on record already. Recomputed: every bound that excludes a part, in
+    float64 with its rounding. Trusted: ``root``. Counterexamples are not looked for: this is
     for questions that an attack left open or another search has answered.
     """
     region = clause.region
     lower, upper = region.lower.flatten(1), region.upper.flatten(1)
     record = _Record([-1], [0], [np.zeros(0, dtype=np.uint8)], [-1])
     stack = [_Parts(torch.zeros(1, dtype=torch.long), lower, upper)]
-    small = network.to(dtype=torch.float32)
+    question = _Question(network, network.to(dtype=torch.float32), clause, root)
     while stack:
         count = len(record.cut)
         if limits.left() <= 0:
@@ -72,7 +84,7 @@ def by_recorded_parts(network: Network, clause: Clause, limits: Limits) -> tuple
         if sum(s.nbytes for s in record.slopes[-1:]) * count > limits.memory_bytes:
             return Outcome(Verdict.UNKNOWN, reason="memory", domains=count), []
         parts = _taken(stack)
-        done, clipped, coordinate = _bounded(network, small, clause, parts, record)
+        done, clipped, coordinate = _bounded(question, parts, record)
         left = (~done).nonzero().squeeze(1)
         if not len(left):
             continue
@@ -108,17 +120,17 @@ def _taken(stack: list[_Parts]) -> _Parts:
     return parts
 
 
-def _bounded(
-    network: Network, small: Network, clause: Clause, parts: _Parts, record: _Record
-) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
+def _bounded(question: _Question, parts: _Parts, record: _Record) -> tuple[Tensor, tuple[Tensor, Tensor], Tensor]:
     """Which parts are excluded, all of them clipped, and where to halve them. The record gets their rows and slopes."""
+    network, clause = question.network, question.clause
     shape = clause.region.lower.shape[1:]
     region = box(parts.lower.reshape(-1, *shape), parts.upper.reshape(-1, *shape))
-    bounds = node_bounds(network, region, by_slopes("crown"), source="crown")
+    how = progressive(within(network, question.root), by_slopes("crown"))  # as the checker does
+    bounds = node_bounds(network, region, how, source="crown")
     best = _best_row(network, region, bounds, clause)
     last = len(network.nodes) - 1
     rows = Rows(last, clause.C[best].unsqueeze(1), clause.d[best].unsqueeze(1))
-    copy = Search(small, region.to(dtype=torch.float32), small_bounds(bounds))
+    copy = Search(question.small, region.to(dtype=torch.float32), small_bounds(bounds))
     slopes = {r: rounded(s) for r, s in optimise(copy, rows, Ascent(steps=STEPS)).items()}
     form = backward_form(network, bounds, rows, rigorous_lines(bounds, slopes, last))
     a = form.coefficient.flatten(2)
