@@ -63,6 +63,12 @@ def joined(parts: Sequence[Domains]) -> Domains:
     return Domains(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Domains)})
 
 
+def missing(count: int, open_: Domains) -> Tensor:
+    """The clauses among the first ``count`` of which no domain is open."""
+    everyone = torch.arange(count)
+    return everyone[~torch.isin(everyone, open_.clause)]
+
+
 def split(domains: Domains, column: Tensor) -> Domains:
     """Both halves of each domain at its ``column`` (N,): first all the active ones, then all the inactive ones."""
     everyone = torch.arange(len(domains))

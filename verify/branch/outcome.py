@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from verify.property import PropertyCounterexample
@@ -39,3 +40,13 @@ class Outcome:
     counterexample: PropertyCounterexample | None = None
     reason: str = ""
     domains: int = 0
+
+
+def why_open(reasons: Collection[str]) -> str:
+    """One reason for several searches that all ended without an answer.
+
+    Time where time ended any of them, with a word about memory where that had stopped another before.
+    """
+    if "timeout" in reasons:
+        return "timeout (memory limit met)" if "memory" in reasons else "timeout"
+    return next((r for r in ("memory", "leaf", "incomplete method") if r in reasons), "")

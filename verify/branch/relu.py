@@ -66,19 +66,29 @@ class _Search:
     confirm: Confirm
     effort: Effort
     leaves: list[Domains]
+    interrupted: Callable[[], bool]
     bounded: int = 0
     splitting: float = 0.0
     tightening: float = 0.0
     witness: PropertyCounterexample | None = None
 
 
-def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Confirm, effort: Effort) -> Branched:
+def by_relu_splits(
+    problem: Problem,
+    start: Domains,
+    limits: Limits,
+    confirm: Confirm,
+    effort: Effort,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Branched:
     """Decide the domains ``start``: split, bound, drop what is empty of counterexamples, until nothing or a point is left.
 
     Recomputed: every bound by which a domain is dropped. Best first: the domains with the lowest bounds are split next.
-    Every so often the intervals of the worst domains are tightened instead.
+    Every so often the intervals of the worst domains are tightened instead. ``interrupted`` is asked between batches, and
+    ends the search as the end of its ``work`` does.
     """
-    search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
+    search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted)
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
     pool, reason = _without_leaves(search, start.select(~(start.lower > 0))), ""
@@ -104,7 +114,7 @@ def _stopped(search: _Search, pool: Domains) -> str:
         return "timeout"
     if len(pool) and len(pool) * pool.bytes_each() > search.limits.memory_bytes:
         return "memory"
-    return "work" if search.splitting + search.tightening > search.effort.work else ""
+    return "work" if search.splitting + search.tightening > search.effort.work or search.interrupted() else ""
 
 
 def _due(search: _Search, pool: Domains) -> Tensor:

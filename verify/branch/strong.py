@@ -47,7 +47,7 @@ class Strong:
 
         Recomputed: every bound by which a domain is dropped, as in :func:`verify.branch.bounding.bound`.
         """
-        end, reason = self.work + work, ""
+        end, reason = self.work + work, "timeout" if self.limits.left() <= 0 else ""
         while self.stack and self.witness is None and not reason:
             domains, memory = self._without_leaves(*self.stack.pop())
             if not len(domains):
