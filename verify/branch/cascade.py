@@ -122,7 +122,7 @@ def _ladder(network: Network, clauses: Sequence[Clause], stage: Stage) -> Iterat
     if stage.known is not None:
         yield stage.known
         return
-    crown = (by_slopes("dual"), by_slopes("crown"))
+    crown = [by_slopes(name, deadline=stage.limits.deadline) for name in ("dual", "crown")]
     yield node_bounds(network, clauses[0].region, progressive(*crown), source="crown")
     alpha = progressive(*crown, by_ascent(stage.ascent(20)))
     yield node_bounds(network, clauses[0].region, alpha, source="alpha")

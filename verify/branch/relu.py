@@ -13,6 +13,7 @@ from verify.bounds.climb import Ascent
 from verify.branch.bounding import bound
 from verify.branch.domains import Domains, joined, split
 from verify.branch.outcome import Limits
+from verify.branch.pool import Pool
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
 from verify.branch.tighten import tightened
@@ -91,45 +92,47 @@ def by_relu_splits(
     search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted)
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = _without_leaves(search, start.select(~(start.lower > 0))), ""
+    pool, reason = Pool(_without_leaves(search, start.select(~(start.lower > 0)))), ""
     while len(pool) and search.witness is None and not reason:
-        order = pool.lower.argsort()
-        pool = pool.select(order)
-        due = _due(search, pool)
+        order = pool.column("lower").argsort(stable=True)
+        due = _due(search, pool, order)
         if len(due):
-            keep = torch.ones(len(pool), dtype=torch.bool)
-            keep[due] = False
-            pool = joined([pool.select(keep), _tightened(search, pool.select(due))])
+            pool.add(_tightened(search, pool.take(due)))
         else:
-            pool = joined([pool.select(slice(size, None)), _halved(search, pool.select(slice(0, size)))])
+            pool.add(_halved(search, pool.take(order[:size])))
         reason = _stopped(search, pool)
-    open_ = joined([pool, *search.leaves])
+    open_ = joined([pool.all(), *search.leaves])
     if len(open_) and not reason:
         reason = "leaf"
     return Branched(open_, search.witness, reason, search.bounded)
 
 
-def _stopped(search: _Search, pool: Domains) -> str:
+def _stopped(search: _Search, pool: Pool) -> str:
     if search.limits.left() <= 0:
         return "timeout"
-    if len(pool) and len(pool) * pool.bytes_each() > search.limits.memory_bytes:
+    if len(pool) and pool.bytes() > search.limits.memory_bytes:
         return "memory"
     return "work" if search.splitting + search.tightening > search.effort.work or search.interrupted() else ""
 
 
-def _due(search: _Search, pool: Domains) -> Tensor:
+def _due(search: _Search, pool: Pool, order: Tensor) -> Tensor:
     """Positions of the domains whose intervals are to be tightened now: the worst stale ones that the share allows."""
     credit = search.effort.share * search.splitting - search.tightening
-    stale = (pool.stale >= STALE).nonzero().squeeze(1)
-    if credit <= 0 or not len(stale):
-        return stale[:0]
-    cost = (2.0 * search.effort.tighten_steps * (pool.choices[stale] >= 0).sum(1)).cumsum(0)
+    if credit <= 0:
+        return order[:0]
+    stale = order[pool.column("stale")[order] >= STALE]
+    if not len(stale):
+        return stale
+    cost = (2.0 * search.effort.tighten_steps * (pool.column("choices")[stale] >= 0).sum(1)).cumsum(0)
     return stale[: max(1, int((cost <= credit).sum()))]
 
 
 def _halved(search: _Search, domains: Domains) -> Domains:
     """What stays open of the halves of ``domains``."""
-    halves = split(domains, tried(search.copy, domains, search.effort.trials))
+    columns = tried(search.copy, domains, search.effort.trials, search.limits)
+    if search.limits.left() <= 0:
+        return domains  # bounding the halves takes longer than looking at them
+    halves = split(domains, columns)
     search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 
@@ -173,7 +176,7 @@ def leaves_settled(
     """The domains without unstable neurons that not even their linear program decides, and a counterexample if one is."""
     from verify.branch.leaf import settled  # brings the solvers, which few searches need
 
-    stuck, points = settled(problem, leaves, seconds=min(60.0, max(limits.left(), 0.01)))
+    stuck, points = settled(problem, leaves, limits)
     stays = ~(stuck.lower > 0)
     return stuck.select(stays), confirm(points[stays], stuck.clause[stays])
 

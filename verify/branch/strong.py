@@ -88,7 +88,7 @@ class Strong:
 
     def _split(self, domains: Domains, memory: Memory) -> None:
         """Halve the domains; tighten and bound the halves while that pays; keep what stays open."""
-        halves = split(domains, tried(self.copy, domains, TRIALS))
+        halves = split(domains, tried(self.copy, domains, TRIALS, self.limits))
         memory = memory.select(torch.arange(len(domains)).repeat(2))
         self.work += len(halves) * (self.effort.steps + TRIALS)
         now, memory = self._bounded(halves, memory)
