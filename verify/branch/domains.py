@@ -45,6 +45,10 @@ class Domains:
         """The domains at ``index``: positions, a mask or a slice."""
         return self._each(lambda t: t[index])
 
+    def where(self, mask: Tensor) -> Domains:
+        """The domains where ``mask`` (N,) holds: these themselves, not a copy, if that is everywhere."""
+        return self if bool(mask.all()) else self.select(mask)
+
     def bytes_each(self) -> int:
         """Memory of one domain."""
         tensors = [getattr(self, f.name) for f in fields(self)]

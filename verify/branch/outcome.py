@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from verify.property import PropertyCounterexample
 from verify.verdict import Verdict
 
-MEMORY_BYTES = 2 * 2**30
+MEMORY_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``deadline``: time.perf_counter() at which the search ends UNKNOWN. ``memory_bytes``: what its domains may take.
+    """``deadline``: time.perf_counter() at which the search ends UNKNOWN. ``memory_bytes``: what its domains may take, with
+    the copies that live for a moment; the network, and forms that are worked on, come on top (docs/complete.md).
 
     ``seed`` of every random choice.
     """

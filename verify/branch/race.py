@@ -145,7 +145,7 @@ class _Race:
                     break
             elif isinstance(message, _Report):
                 self.strong, self.beside = message.reason or "done", message.bounded
-                pool = pool.select(torch.isin(pool.clause, message.open))
+                pool = pool.where(torch.isin(pool.clause, message.open))
                 if self.strong != "work":
                     break
         if self.told and self.strong == "work":

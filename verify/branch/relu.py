@@ -22,6 +22,7 @@ from verify.property import PropertyCounterexample
 Confirm = Callable[[Tensor, Tensor], PropertyCounterexample | None]
 """Points (N, *shape) and the clause (N,) that each may satisfy -> a counterexample, if one is."""
 
+COPIES = 3  # of the pool, at most, that live at once: the caller's, the search's, and one that is being put together
 STALE = 3  # a domain is worth tightening again after so many splits
 
 
@@ -92,7 +93,7 @@ def by_relu_splits(
     search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted)
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = Pool(_without_leaves(search, start.select(~(start.lower > 0)))), ""
+    pool, reason = Pool(_without_leaves(search, start.where(~(start.lower > 0)))), ""
     while len(pool) and search.witness is None and not reason:
         order = pool.column("lower").argsort(stable=True)
         due = _due(search, pool, order)
@@ -101,7 +102,8 @@ def by_relu_splits(
         else:
             pool.add(_halved(search, pool.take(order[:size])))
         reason = _stopped(search, pool)
-    open_ = joined([pool.all(), *search.leaves])
+    open_ = pool.all()
+    open_ = joined([open_, *search.leaves]) if search.leaves else open_
     if len(open_) and not reason:
         reason = "leaf"
     return Branched(open_, search.witness, reason, search.bounded)
@@ -110,7 +112,7 @@ def by_relu_splits(
 def _stopped(search: _Search, pool: Pool) -> str:
     if search.limits.left() <= 0:
         return "timeout"
-    if len(pool) and pool.bytes() > search.limits.memory_bytes:
+    if len(pool) and COPIES * pool.bytes() > search.limits.memory_bytes:
         return "memory"
     return "work" if search.splitting + search.tightening > search.effort.work or search.interrupted() else ""
 
@@ -167,7 +169,7 @@ def _without_leaves(search: _Search, domains: Domains) -> Domains:
     if bool(leaf.any()) and search.witness is None:
         stuck, search.witness = leaves_settled(search.problem, domains.select(leaf), search.limits, search.confirm)
         search.leaves += [stuck] if len(stuck) else []
-    return domains.select(~leaf)
+    return domains.where(~leaf)
 
 
 def leaves_settled(

@@ -82,7 +82,7 @@ class Strong:
     def _stopped(self, end: float) -> str:
         if self.limits.left() <= 0:
             return "timeout"
-        if sum(memory.bytes for _, memory in self.stack) > self.limits.memory_bytes:
+        if 2 * sum(memory.bytes for _, memory in self.stack) > self.limits.memory_bytes:
             self.stack = [(domains, Memory()) for domains, _ in self.stack]  # slower, but it goes on
         return "work" if self.work > end else ""
 

@@ -37,7 +37,7 @@ def by_turns(
         other = strong.run(favour * turn)
         if other.counterexample is not None:
             return Outcome(Verdict.FALSIFIED, other.counterexample, domains=count + other.bounded)
-        pool = plain.open.select(torch.isin(plain.open.clause, other.open.clause))
+        pool = plain.open.where(torch.isin(plain.open.clause, other.open.clause))
         if not len(pool):
             return Outcome(Verdict.VERIFIED, domains=count + other.bounded)
         if "work" not in (plain.reason, other.reason):
