@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from verify.attack.clause import candidates
 from verify.attack.search import Search, quick, thorough
+from verify.bounds.nouns import Bounds
 from verify.branch.cascade import Attack, SplitInputs, Stage, decide_region
 from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
@@ -22,6 +23,7 @@ from verify.property import Clause, Property, PropertyCounterexample
 from verify.representable import representable
 from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause
+from verify.workers import checked_workers
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class Decision:
     certificate: Certificate | Refused | None = None
 
 
+def _nobody(_: list[int]) -> None:
+    """No record is kept."""
+
+
 def decide(
     network: Network,
     prop: Property,
@@ -43,36 +49,82 @@ def decide(
     timeout: float | None = None,
     seed: int = 0,
     replays: Sequence[Replay] = (),
+    workers: int = 1,
     certificate: bool = False,
 ) -> Decision:
     """Does the property hold? Complete but for the limits: time (seconds) and memory, which end the search UNKNOWN.
 
+    ``workers``: cores that may be used at once. From 2 on, hard questions are searched in two ways at once, the second in a
+    process of its own; which answers first depends on the machine, what they answer does not. Raises UsageError for none.
+
     With ``certificate``, a decision that is VERIFIED carries one, or says why it does not: the search then rounds slopes
-    to what is stored, and uses only what a certificate can say.
+    to what is stored, uses only what a certificate can say, and runs in one process.
+
     Recomputed: every bound that verifies, in float64 with its rounding; every counterexample is evaluated exactly and by
     every runtime of ``replays``. Trusted: nothing.
     """
+    records: list[Recorder] = []
+
+    def recorder(numbers: list[int]) -> Recorder:
+        records.append(Recorder(network, numbers))
+        return records[-1]
+
+    decision = decide_known(
+        network,
+        prop,
+        timeout=timeout,
+        seed=seed,
+        replays=replays,
+        workers=workers,
+        record_for=recorder if certificate else _nobody,
+    )
+    if not certificate or decision.verdict is not Verdict.VERIFIED:
+        return decision
+    return replace(decision, certificate=certified(network, prop.clauses, records))
+
+
+def decide_known(
+    network: Network,
+    prop: Property,
+    *,
+    timeout: float | None = None,
+    seed: int = 0,
+    replays: Sequence[Replay] = (),
+    workers: int = 1,
+    known: Bounds | None = None,
+    record_for: Callable[[list[int]], Recorder | None] = _nobody,
+) -> Decision:
+    """:func:`decide`, for a caller who has bounds of every node over the region that all clauses share: ``known``.
+
+    ``record_for``: who hears of the bounds about the clauses of these numbers, all about one region.
+
+    Recomputed: as there. Trusted: that ``known`` holds.
+    """
     start = time.perf_counter()
+    checked_workers(workers)
     limits = Limits(deadline=None if timeout is None else start + timeout, seed=seed)
     judge = _Judge(network, prop, tuple(replays), seed)
     found = judge.attack(range(len(prop.clauses)), quick(seed=seed, deadline=limits.deadline))
     domains, reason = 0, ""
-    records = []
     for numbers in _by_region(prop):
         if found is not None:
             break
-        records.append(Recorder(network, numbers) if certificate else None)
-        stage = Stage(limits, judge.points(numbers), judge.again(numbers), judge.inputs(numbers), record=records[-1])
+        stage = Stage(
+            limits,
+            judge.points(numbers),
+            judge.again(numbers),
+            judge.inputs(numbers),
+            record=record_for(numbers),
+            workers=workers,
+            known=known,
+        )
         outcome = decide_region(network, [prop.clauses[k] for k in numbers], stage)
         domains, found = domains + outcome.domains, outcome.counterexample
         if outcome.verdict is Verdict.UNKNOWN:
             reason = outcome.reason
     verdict = Verdict.FALSIFIED if found is not None else Verdict.UNKNOWN if reason else Verdict.VERIFIED
     seconds = time.perf_counter() - start
-    proof = None
-    if certificate and verdict is Verdict.VERIFIED:
-        proof = certified(network, prop.clauses, [record for record in records if record is not None])
-    return Decision(verdict, found, reason if verdict is Verdict.UNKNOWN else "", domains, seconds, proof)
+    return Decision(verdict, found, reason if verdict is Verdict.UNKNOWN else "", domains, seconds)
 
 
 def _by_region(prop: Property) -> list[list[int]]:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from verify.certify.options import Options
+from verify.certify.prove import with_certificates
 from verify.certify.run import margin_table, proved_bounds
 from verify.errors import UsageError
 from verify.network import Network
@@ -57,10 +58,12 @@ def certify_batch(
 ) -> list[Result]:
     """:func:`certify` for many inputs (N, *shape) and labels (N,), several at a time where the method allows."""
     query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
-    table, witnesses = margin_table(query, method, read_options(options))
+    typed = read_options(options)
+    table, witnesses = margin_table(query, method, typed)
     # A few at a time: the activations of a whole data set may not fit.
     predicted = torch.cat([network(part).argmax(1) for part in batch_of(network, x).split(256)])
-    return results(table, witnesses, torch.as_tensor(labels), predicted)
+    found = results(table, witnesses, torch.as_tensor(labels), predicted)
+    return with_certificates(query, found, typed) if typed.certificates else found
 
 
 def lower_bounds(
@@ -153,7 +156,7 @@ def batch_of(network: Network, x: Any, *, single: bool = False) -> Tensor:
 
 def read_options(options: dict[str, Any]) -> Options:
     """Keyword options as an Options; an unknown one is named together with those that exist."""
-    known = [name for name in Options.__dataclass_fields__ if name != "deadline"]
+    known = [name for name in Options.__dataclass_fields__ if name not in ("deadline", "record", "team")]
     for name in options:
         if name not in known:
             raise UsageError(f"unknown option {name!r}: choose from {', '.join(known)}")

@@ -46,5 +46,5 @@ def prove(query: Query, method: str, options: Options, *, label: int) -> Certifi
     _, chosen = method_named(method)
     record = Recorder(query.network, range(query.specification.C.shape[1]))
     deadline = None if options.timeout is None else time.perf_counter() + options.timeout
-    chosen.certify(query, replace(options, record=record, deadline=deadline, trust_solver=False))
+    chosen.certify(query, replace(options, record=record, deadline=deadline, trust_solver=False, workers=1))
     return certified(query.network, rows_as_clauses(query).clauses, [record], label=label)

@@ -29,6 +29,7 @@ class Recorder:
     refuted: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
+        self.kept = len(self.steps)
         self.ordinal = {r: k for k, r in enumerate(self.network.relus)}
 
     def interval(self, relu: int) -> None:
@@ -66,7 +67,11 @@ class Recorder:
     def again(self) -> None:
         """Better bounds of everything follow: those so far are forgotten, unless something rests on them."""
         if not self.refuted:
-            self.steps.clear()
+            del self.steps[self.kept :]
+
+    def part(self, places: Sequence[int]) -> Recorder:
+        """The record of the clauses at ``places`` alone, whose steps follow those so far."""
+        return Recorder(self.network, [self.clauses[k] for k in places], self.steps)
 
     def by_rows(self, refuted: Tensor, row: Tensor, count: Tensor, bounds: Bounds, at: Mapping[int, Lines]) -> None:
         """The clauses ``refuted`` (K,) are, each by its row ``row`` (K,) alone, bounded with ``at``; ``count`` (K,) of rows."""
