@@ -145,7 +145,8 @@ def _split_inputs(problem: Problem, k: int, clause: Clause, stage: Stage) -> Out
         if not few_inputs(clause):
             _branched(problem, torch.tensor([k]), stage)
         else:
-            again, steps = by_recorded_parts(problem.network, clause, stage.limits, problem.bounds)
+            root = replace(problem.bounds, pre={r: v.select(torch.tensor([k])) for r, v in problem.bounds.pre.items()})
+            again, steps = by_recorded_parts(problem.network, clause, stage.limits, root)
             if again.verdict is Verdict.VERIFIED:
                 stage.record.case(k, steps)
     return outcome

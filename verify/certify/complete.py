@@ -46,7 +46,7 @@ def complete(query: Query, options: Options) -> Answer:
     work = _begun(query, options)
     work.bound(work.open(), crown)
     for some in work.open().split(TOGETHER):
-        if options.record is not None:
+        if options.record is not None and len(some):
             options.record.again()
         work.bound(some, alpha)
     work.settle(work.open().tolist())
