@@ -23,8 +23,5 @@ class Record(Protocol):
     def neurons(self, start: int, index: Tensor, bounds: Bounds, at: Mapping[int, Lines]) -> None:
         """Node ``start`` was bounded at its neurons ``index`` (k,) with ``at``: rows v, then -v, or shared by all."""
 
-    def again(self) -> None:
-        """Better bounds of everything follow."""
-
     def margins(self, bounds: Bounds, at: Mapping[int, Lines] | None) -> None:
         """Every row of the specification was bounded with ``at``; None: from the intervals of the last ReLUs."""

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from verify.bounds.compute import node_bounds, spec_bounds
+from verify.bounds.compute import node_bounds
 from verify.bounds.nouns import Bounds, Interval
 from verify.branch.decide import Decision
 from verify.certify.alpha import alpha
-from verify.certify.answer import Answer, rows_of
+from verify.certify.answer import Answer, row_bounds
 from verify.certify.crown import crown
 from verify.certify.linear import linear
 from verify.certify.options import Options
@@ -46,8 +46,6 @@ def complete(query: Query, options: Options) -> Answer:
     work = _begun(query, options)
     work.bound(work.open(), crown)
     for some in work.open().split(TOGETHER):
-        if options.record is not None and len(some):
-            options.record.again()
         work.bound(some, alpha)
     work.settle(work.open().tolist())
     return work.answer()
@@ -146,7 +144,7 @@ def _begun(query: Query, options: Options) -> _Work:
     """Interval bounds of every input, and which of them are misclassified as they are."""
     begun, count = time.perf_counter(), query.region.count
     bounds = node_bounds(query.network, query.region)
-    lower = spec_bounds(query.network, query.region, bounds, rows_of(query), None)
+    lower = row_bounds(query, options, bounds, None)
     middle = (query.region.lower + query.region.upper) / 2
     points = getattr(query.region, "centre", query.region.project(middle)).clone()
     falsified = (upper_margins(query, points) <= 0).any(1)
