@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from verify.load.replay import replays as replays
     from verify.load.vnnlib import load_property as load_property
     from verify.network import Network as Network
+    from verify.proof.canonical import identity as identity
+    from verify.proof.canonical import save_network as save_network
+    from verify.proof.certificate import Certificate as Certificate
+    from verify.proof.certificate import Refused as Refused
+    from verify.proof.transfer import transfer as transfer
     from verify.property import Clause as Clause
     from verify.property import Property as Property
     from verify.property import PropertyCounterexample as PropertyCounterexample
@@ -83,6 +88,9 @@ _PUBLIC = {
     "load_property": "verify.load.vnnlib",
     "replays": "verify.load.replay",
     "Network": "verify.network",
+    **dict.fromkeys(("identity", "save_network"), "verify.proof.canonical"),
+    **dict.fromkeys(("Certificate", "Refused"), "verify.proof.certificate"),
+    "transfer": "verify.proof.transfer",
     **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
@@ -97,19 +96,6 @@ class Network:
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Network:
         """A copy with its floating tensors in another dtype, all tensors on another device."""
         return replace(self, nodes=tuple(_moved(node, dtype, device) for node in self.nodes))
-
-    def digest(self) -> str:
-        """SHA-256 over the operators and every stored number, as hexadecimal: the network's identity."""
-        hasher = hashlib.sha256()
-        for node in self.nodes:
-            plain = {f.name: getattr(node.operator, f.name) for f in fields(node.operator)}
-            shown = {k: v for k, v in plain.items() if not isinstance(v, Tensor)}
-            hasher.update(repr((type(node.operator).__name__, sorted(shown.items()), node.inputs)).encode())
-            for name, value in sorted(plain.items()):
-                if isinstance(value, Tensor):
-                    array = value.detach().cpu().contiguous().numpy()
-                    hasher.update(f"{name} {array.dtype.str} {array.shape}".encode() + array.tobytes())
-        return hasher.hexdigest()
 
 
 def node_tensors(node: Node) -> list[Tensor]:

@@ -17,6 +17,7 @@ from verify.errors import LoadError, ReluproofError, UsageError
 from verify.load.dispatch import load
 from verify.load.pytorch import from_torch
 from verify.load.states import read_torch
+from verify.proof.canonical import identity
 
 
 def mlp():
@@ -30,7 +31,7 @@ def convnet():
 
 
 STATE = mlp().state_dict()
-DIGEST = from_torch(mlp(), input_shape=(6,)).digest()
+DIGEST = identity(from_torch(mlp(), input_shape=(6,)))
 
 
 # --- containers and nestings -----------------------------------------------------------------------------------------
@@ -56,29 +57,29 @@ def test_checkpoints(name, tmp_path):
     path = tmp_path / "weights.pth"
     torch.save(CHECKPOINTS[name], path)
     network = load(path, arch=mlp)
-    assert network.digest() == DIGEST
+    assert identity(network) == DIGEST
     assert network.source == str(path)
 
 
 def test_parameters_of_an_old_torch_file(tmp_path):
     torch.save(STATE, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
-    assert load(tmp_path / "old.pt", arch=mlp).digest() == DIGEST
+    assert identity(load(tmp_path / "old.pt", arch=mlp)) == DIGEST
 
 
 def test_safetensors(tmp_path):
     save_file(dict(STATE), tmp_path / "weights.safetensors")
-    assert load(tmp_path / "weights.safetensors", arch=mlp).digest() == DIGEST
+    assert identity(load(tmp_path / "weights.safetensors", arch=mlp)) == DIGEST
 
 
 def test_npz(tmp_path):
     np.savez(tmp_path / "weights.npz", **{k: v.numpy() for k, v in STATE.items()})
-    assert load(tmp_path / "weights.npz", arch=mlp).digest() == DIGEST
+    assert identity(load(tmp_path / "weights.npz", arch=mlp)) == DIGEST
 
 
 def test_exported_programs(tmp_path):
     program = torch.export.export(mlp().eval(), (torch.zeros(1, 6),), strict=False)
     torch.export.save(program, tmp_path / "net.pt2")
-    assert load(tmp_path / "net.pt2").digest() == DIGEST
+    assert identity(load(tmp_path / "net.pt2")) == DIGEST
 
 
 # --- architectures ---------------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def test_exported_programs(tmp_path):
 
 def test_the_named_architecture_mlp_has_a_relu_between_layers(tmp_path):
     torch.save(STATE, tmp_path / "weights.pt")
-    assert load(tmp_path / "weights.pt", arch="mlp").digest() == DIGEST
+    assert identity(load(tmp_path / "weights.pt", arch="mlp")) == DIGEST
 
 
 def test_mlp_follows_the_order_of_the_layers_and_not_of_the_file(tmp_path):
@@ -96,7 +97,7 @@ def test_mlp_follows_the_order_of_the_layers_and_not_of_the_file(tmp_path):
     layers = [m for a, b in pairwise(sizes) for m in (nn.Linear(a, b), nn.ReLU())]
     module = nn.Sequential(*layers[:-1])
     save_file(dict(module.state_dict()), tmp_path / "w.safetensors")
-    assert load(tmp_path / "w.safetensors", arch="mlp").digest() == from_torch(module, input_shape=(6,)).digest()
+    assert identity(load(tmp_path / "w.safetensors", arch="mlp")) == identity(from_torch(module, input_shape=(6,)))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -108,7 +109,7 @@ def test_an_architecture_is_imported_from_where_the_user_works(tmp_path, monkeyp
     )
     torch.save(STATE, tmp_path / "weights.pt")
     monkeypatch.chdir(tmp_path)
-    assert load("weights.pt", arch="some_nets_of_mine:make").digest() == DIGEST
+    assert identity(load("weights.pt", arch="some_nets_of_mine:make")) == DIGEST
     with pytest.raises(UsageError, match=r"NUMBER.* is a int"):
         load("weights.pt", arch="some_nets_of_mine:NUMBER")
 

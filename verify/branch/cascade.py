@@ -124,7 +124,7 @@ def _by_inputs(problem: Problem, clauses: Sequence[Clause], parts: tuple[Tensor,
         if limits.deadline is not None:
             part = INPUTS * limits.left() / (len(open_) - done)
             limits = replace(limits, deadline=time.perf_counter() + part)
-        outcome = _split_inputs(problem, k, clauses[k], replace(stage, limits=limits))
+        outcome = _split_inputs(problem, k, clauses[k], limits, stage)
         count += outcome.domains
         if outcome.verdict is Verdict.FALSIFIED:
             return replace(outcome, domains=count)
@@ -138,9 +138,9 @@ def _by_inputs(problem: Problem, clauses: Sequence[Clause], parts: tuple[Tensor,
     return replace(outcome, domains=count + outcome.domains)
 
 
-def _split_inputs(problem: Problem, k: int, clause: Clause, stage: Stage) -> Outcome:
-    """Halve the inputs for clause k; where a certificate is wanted, once more in a way that leaves one."""
-    outcome = stage.split_inputs(k, stage.limits)
+def _split_inputs(problem: Problem, k: int, clause: Clause, limits: Limits, stage: Stage) -> Outcome:
+    """Halve the inputs for clause k within ``limits``; where a certificate is wanted, once more in a way that leaves one."""
+    outcome = stage.split_inputs(k, limits)
     if stage.record is not None and outcome.verdict is Verdict.VERIFIED:
         if not few_inputs(clause):
             _branched(problem, torch.tensor([k]), stage)

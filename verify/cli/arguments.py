@@ -9,6 +9,9 @@ _EXAMPLES = """examples:
   reluproof certify model.onnx --data digits.npz --index 0:20 --epsilon 0.1 --clip 0 1
   reluproof compare model.pt --arch my_nets:make_net --data mnist/ --index 0 --epsilon 8/255 --clip 0 1
   reluproof verify model.onnx property.vnnlib --timeout 60
+  reluproof certify model.onnx --data digits.npz --epsilon 0.1 --clip 0 1 --certificates proofs/
+  reluproof check proofs/0.reluproof --network model.onnx
+  reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
@@ -38,6 +41,9 @@ def parser(version: str) -> argparse.ArgumentParser:
         help="auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear",
     )
     certify.add_argument("--fail-under", type=float, metavar="SHARE", help="exit 0 iff at least this share is verified")
+    certify.add_argument(
+        "--certificates", metavar="DIR", help="write a certificate for each verified input, and the network's file"
+    )
     certify.add_argument("--save-counterexamples", metavar="FILE.npz", help="write the counterexamples found")
 
     compare = commands.add_parser("compare", help="several methods on one input, side by side")
@@ -57,13 +63,23 @@ def parser(version: str) -> argparse.ArgumentParser:
     verify.add_argument(
         "--witness", metavar="FILE", help="write the result, and for sat the point, as VNN-COMP wants it"
     )
+    verify.add_argument("--certificate", metavar="FILE", help="for unsat, write a certificate that `check` accepts")
     verify.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
     _machine(verify)
     verify.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     verify.add_argument("-v", "--verbose", action="store_true", help="say more, below the result")
 
+    commands.add_parser("check", help="check a certificate with the independent checker (check --help)", add_help=False)
+
+    transfer = commands.add_parser("transfer", help="replay certificates of an older network on this one")
+    _network(transfer)
+    transfer.add_argument("certificates", nargs="+", metavar="CERTIFICATE", help="files of the older network")
+    transfer.add_argument("--out", required=True, metavar="DIR", help="where certificates that still hold are written")
+    transfer.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+
     info = commands.add_parser("info", help="what a network file holds, and its hash")
     _network(info)
+    info.add_argument("--save", metavar="FILE", help="write the network's canonical file, which `check` reads")
     info.add_argument("--json", action="store_true", help="print JSON instead of text")
 
     demo = commands.add_parser("demo", help="certify and compare on a digit network that ships with reluproof")

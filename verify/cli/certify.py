@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
@@ -29,9 +30,12 @@ def run(arguments: argparse.Namespace) -> int:
         method=arguments.method,
         **question.where,
         **question.options,
+        certificates=arguments.certificates is not None,
     )
     if arguments.save_counterexamples:
         save(arguments.save_counterexamples, question, results)
+    if arguments.certificates:
+        keep(arguments.certificates, question, results)
     if arguments.json:
         entries = [{"index": i, **as_data(r)} for i, r in zip(question.index, results, strict=True)]
         write({**identity(question), "results": entries}, arguments.json)
@@ -77,6 +81,19 @@ def summary(results: list[verify.Result]) -> str:
     method = results[0].method
     spent = seconds(sum(r.seconds for r in results))
     return f"{method}: {', '.join(parts)}{f' ({why})' if why else ''}; {share:.1%} verified, {spent} in all"
+
+
+def keep(folder: str, question: Question, results: list[verify.Result]) -> None:
+    """A certificate for each input that has one, named after the input's index, and the network that they are about."""
+    out = Path(folder)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {folder!r}: {error.strerror}") from None
+    verify.save_network(question.network, out / "network.reluproof")
+    for i, result in zip(question.index, results, strict=True):
+        if result.certificate is not None:
+            result.certificate.save(out / f"{i}.reluproof")
 
 
 def save(path: str, question: Question, results: list[verify.Result]) -> None:

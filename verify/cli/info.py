@@ -6,6 +6,7 @@ import argparse
 import math
 from typing import Any
 
+import verify
 from verify.cli.inputs import read_network
 from verify.cli.output import write
 from verify.cli.text import table
@@ -16,6 +17,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the network's nodes, sizes and hash."""
     network = read_network(arguments)
     facts = describe(network)
+    if arguments.save:
+        verify.save_network(network, arguments.save)
     if arguments.json:
         write(facts, "-")
         return 0
@@ -23,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(table(["node", "operator", "shape", "weights"], rows, left=2))
     print(
         f"\ninput {'x'.join(map(str, facts['input_shape']))}, {facts['outputs']} outputs, {facts['relus']} ReLUs in "
-        f"{facts['relu_layers']} layers, {facts['weights']} weights\nsource {facts['source']}\nsha256 {facts['sha256']}"
+        f"{facts['relu_layers']} layers, {facts['weights']} weights\nsource {facts['source']}\nsha256 {facts['sha256']}\nidentity {facts['identity']}"
     )
     return 0
 
@@ -41,7 +44,8 @@ def describe(network: Network) -> dict[str, Any]:
     ]
     return {
         "source": network.source,
-        "sha256": network.digest(),
+        "identity": verify.identity(network),
+        "sha256": network.sha256,
         "input_shape": list(network.input_shape),
         "outputs": network.outputs,
         "relus": sum(math.prod(network.nodes[r].shape) for r in network.relus),

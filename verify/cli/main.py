@@ -19,14 +19,18 @@ _COMMANDS = {
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",
     "demo": "verify.cli.demo",
+    "transfer": "verify.cli.transfer",
     "verify": "verify.cli.verify",
 }
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    if words[:1] == ["check"]:  # a program of its own, which needs nothing of ours
+        return int(import_module("verify.check.__main__").main(words[1:]))
     begun = time.perf_counter()  # a time limit counts from here: importing torch takes longer than most questions
-    arguments = parser(__version__).parse_args(argv)
+    arguments = parser(__version__).parse_args(words)
     try:
         arguments.begun = begun
         if "workers" in arguments:

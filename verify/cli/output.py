@@ -56,7 +56,11 @@ def as_data(result: verify.Result) -> dict[str, Any]:
 def identity(question: Question) -> dict[str, Any]:
     """What was asked, of which network, with which versions."""
     return {
-        "network": {"source": question.network.source, "sha256": question.network.digest()},
+        "network": {
+            "source": question.network.source,
+            "identity": verify.identity(question.network),
+            "sha256": question.network.sha256,
+        },
         "region": {
             "epsilon": str(question.where["epsilon"]),
             "norm": question.where["norm"],

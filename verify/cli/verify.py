@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sys
 import time
 from decimal import Decimal
 from pathlib import Path
@@ -42,11 +43,14 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         workers=arguments.workers,
         replays=replays,
+        certificate=arguments.certificate is not None,
     )
     said = word(decision)
     found = None if decision.counterexample is None else Witness(decision.counterexample.x, replays[0])
     if arguments.witness:
         _save(arguments.witness, said if found is None else f"{said}\n{found.text()}")
+    if decision.certificate is not None:
+        _keep(decision.certificate, arguments.certificate)
     print(said)
     if arguments.verbose:
         print(_details(decision, prop, read - begun))
@@ -79,6 +83,14 @@ class Witness:
 def exact(value: float) -> str:
     """All digits of a float64, without an exponent, which not every reader of witnesses takes."""
     return format(Decimal(value), "f")
+
+
+def _keep(found: verify.Certificate | verify.Refused, path: str) -> None:
+    """Write the certificate; a complaint where there is none does not change the answer, which stands without it."""
+    if isinstance(found, verify.Certificate):
+        found.save(path)
+    else:
+        print(f"reluproof: no certificate was written: {found.reason}", file=sys.stderr)
 
 
 def _save(path: str, text: str) -> None:
@@ -116,7 +128,7 @@ def _data(
         "reason": decision.reason,
         "domains": decision.domains,
         "seconds": {"reading": reading, "deciding": decision.seconds},
-        "network": {"source": network.source, "sha256": network.digest()},
+        "network": {"source": network.source, "identity": verify.identity(network), "sha256": network.sha256},
         "property": {"source": prop.source, "clauses": len(prop.clauses)},
         "options": {"timeout": arguments.timeout, "seed": arguments.seed, "workers": arguments.workers},
         "semantics": "real",

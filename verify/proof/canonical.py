@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from verify.errors import UsageError
 from verify.network import Network, Node
 from verify.operators import Add, Affine, Concat, Conv, Input, Linear, ReLU, Reshape, Scale, Select
 from verify.proof.container import Array, container
@@ -44,6 +46,14 @@ def canonical(network: Network) -> bytes:
 def identity(network: Network) -> str:
     """SHA-256 of the canonical file, as hexadecimal."""
     return hashlib.sha256(canonical(network)).hexdigest()
+
+
+def save_network(network: Network, path: str | Path) -> None:
+    """Write the canonical file. Raises UsageError where that cannot be done."""
+    try:
+        Path(path).write_bytes(canonical(network))
+    except OSError as error:
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
 
 
 Store = Callable[[Tensor], str]

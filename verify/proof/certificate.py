@@ -52,17 +52,19 @@ def certified(
     claim = claim_of(network, clauses, [record.clauses for record in records], label=label)
     steps = [step for g, record in enumerate(records) for step in ({"op": "region", "number": g}, *record.steps)]
     file = canonical(network)
-    report = check(document(claim, steps, _made_by()), file)
+    report = check(document(claim, steps, made_by()), file)
     if not report.accepted:
         return Refused(f"the checker did not accept the certificate: {report.reason}")
-    return Certificate(document(claim | {"margins": _margins(report, len(clauses))}, steps, _made_by()), report)
+    return Certificate(document(claim | {"margins": margins(report, len(clauses))}, steps, made_by()), report)
 
 
-def _margins(report: Report, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+def margins(report: Report, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """What may be claimed of each clause: the derived margin rounded down, or 0, which claims no number."""
     return np.array([below(report.margins.get(k, 0.0)) for k in range(count)], dtype=np.float32)
 
 
-def _made_by() -> Mapping[str, str]:
+def made_by() -> Mapping[str, str]:
+    """Who wrote the certificate; nothing rests on it."""
     from verify import __version__
 
     return {"program": "reluproof", "version": __version__}

@@ -1,0 +1,79 @@
+"""Old multipliers, new network: a certificate of one network replayed on another of the same shape.
+
+Any slopes in [0, 1] and any multipliers >= 0 prove something, whatever network they were found for. On a network that was
+fine-tuned, pruned or quantised they often prove the same claim, for the price of a check.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from verify.check import Report, check
+from verify.check.container import MAX_BYTES, read_container
+from verify.check.reasons import Rejected, Unreadable
+from verify.errors import LoadError
+from verify.network import Network
+from verify.proof.canonical import canonical, identity
+from verify.proof.certificate import Certificate, Refused, made_by, margins
+from verify.proof.container import DTYPES, Array
+from verify.proof.document import document
+
+
+def transfer(old: bytes, network: Network) -> Certificate | Refused:
+    """A certificate with the claim and the multipliers of ``old`` about ``network``, if the checker accepts that.
+
+    Trusted: nothing of the old one; every bound is derived anew. Raises LoadError for bytes that are no certificate.
+    """
+    try:
+        stored = read_container(old, max_bytes=MAX_BYTES, form="reluproof certificate")
+        arrays = {name: stored.array(name, " ".join(DTYPES.values()), None, name) for name in stored.arrays}
+    except (Rejected, Unreadable) as error:
+        raise LoadError(f"not a certificate: {error}") from None
+    body = json.loads(json.dumps(stored.document))  # the reader's own stays as it is
+    claim, steps = (_filled(body.get(key), arrays) for key in ("claim", "steps"))
+    if not isinstance(claim, dict) or not isinstance(steps, list):
+        raise LoadError("not a certificate: it has no claim, or no steps")
+    claim["network"] = {"identity": identity(network), "file": network.sha256 or None}
+    count = len(claim["margins"])
+    claim["margins"] = np.zeros(count, dtype=np.float32)
+    report: Report = check(document(claim, steps, made_by()), canonical(network))
+    if not report.accepted:
+        return Refused(report.reason)
+    return Certificate(document(claim | {"margins": margins(report, count)}, steps, made_by()), report)
+
+
+def _filled(value: Any, arrays: Mapping[str, Array]) -> Any:
+    """The document's part with arrays in place of their names."""
+    if isinstance(value, dict):
+        return {k: arrays[v] if k in _KEYS and isinstance(v, str) else _filled(v, arrays) for k, v in value.items()}
+    return [_filled(v, arrays) for v in value] if isinstance(value, list) else value
+
+
+# Keys whose text is an array's name; all other texts are words.
+_KEYS = frozenset(
+    [
+        "lower",
+        "upper",
+        "centre",
+        "region_of",
+        "rows",
+        "C",
+        "d",
+        "margins",
+        "neurons",
+        "sides",
+        "clauses",
+        "at",
+        "value",
+        "row",
+        "mix",
+        "shape",
+        "relu",
+        "neuron",
+        "cut",
+    ]
+)
