@@ -59,7 +59,9 @@ class _Node:
 def minimum(
     encoding: Encoding, objective: Objective, known: float, value: Callable[[Array], float], budget: Budget
 ) -> Minimum:
-    """The least value of the objective over the encoded network, to within GAP of its size and the solver's tolerances, unless the time ends first.
+    """The least value of the objective over the encoded network.
+
+    It is claimed to within GAP of its size and the solver's tolerances, unless the time ends first.
 
     ``known``: a value that is attained. ``value``: the objective's value at a network input, (n,) -> number.
     """
@@ -67,7 +69,7 @@ def minimum(
     narrow = narrowed(encoding)
     narrow = replace(narrow, problem=narrow.problem.with_objective(*objective))
     root = budget.solver.solve(narrow.problem, options)
-    if root.status is not Status.OPTIMAL or root.x is None:
+    if root.status is not Status.OPTIMAL or root.x is None or not np.isfinite(root.dual_bound):
         return Minimum(-np.inf, None)
     program = with_facets(narrow, root.x)
     with budget.solver.session(program.problem, options) as session:
@@ -117,15 +119,17 @@ class _Search:
             lowest = bound
         while at is not None or heap:
             at = heapq.heappop(heap)[2] if at is None else at
+            if self.budget.spent:
+                lowest = min(lowest, at.bound, heap[0][0] if heap else np.inf)
+                break
             if at.bound >= self.limit:
                 at = None
                 continue
             try:
                 below = self._split(at)
             except _UndecidedError:
-                lowest, at = min(lowest, at.bound), None
-                continue
-            if below is None:
+                below = None
+            if below is None:  # its bound is what can be claimed of it
                 lowest, at = min(lowest, at.bound), None
                 continue
             below.sort(key=lambda node: node.bound)
@@ -135,7 +139,7 @@ class _Search:
         return Minimum(min(lowest, self.limit), self.point)
 
     def _split(self, node: _Node) -> list[_Node] | None:
-        """The open halves of a node, or of its only open half and so on; None if every ReLU is decided."""
+        """The open halves of a node, or of its only open half and so on; None if no ReLU is open."""
         while True:
             open_ = (node.phases == 0) & (node.shares > OPEN).all(0)
             if not open_.any():
