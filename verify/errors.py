@@ -61,5 +61,9 @@ class SoundnessError(ReluproofError):
     """
 
 
+class WorkerFailed(ReluproofError):
+    """A process that worked beside this one ended without an answer. Nothing it had not sent was used."""
+
+
 class SolverError(ReluproofError):
     """A solver refused the problem or returned something that its interface does not allow."""

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 from support.networks import KINDS, network, query, weights
-from support.oracle import lowest_worst_row
+from support.questions import exact_clause, hard
 
 import verify
 from verify.bounds.climb import Ascent
@@ -23,7 +23,6 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause, Property, rows_as_clauses
 from verify.region import ball, box
-from verify.specification import Query, Specification
 from verify.verdict import Verdict
 
 
@@ -31,29 +30,6 @@ from verify.verdict import Verdict
 def relus_only(monkeypatch):
     """ReLU branch and bound has limits of its own; those of input splits are tested with them."""
     monkeypatch.setattr(cascade, "worth_splitting_inputs", lambda network, clause: False)
-
-
-def hard() -> tuple[Network, Clause]:
-    """A question that takes long: three layers of 60, and a row that stays far above what bounds reach."""
-    g = torch.Generator().manual_seed(0)
-    b = Builder()
-    x = b.input((1, 30))
-    for _ in range(3):
-        x = b.relu(
-            b.affine(x, torch.randn(60, x.shape[1], generator=g).double() / 5, torch.randn(60, generator=g).double())
-        )
-    net = b.finish(b.affine(x, torch.randn(1, 60, generator=g).double(), torch.zeros(1).double()))
-    region = ball(torch.zeros(1, 30).double(), 1)
-    lowest = net(torch.rand(4096, 30, generator=g, dtype=torch.float64) * 2 - 1).min()
-    d = (100.0 - lowest).reshape(1)
-    return net, Clause(region, torch.ones(1, 1).double(), d, d, torch.zeros(1).bool())
-
-
-def exact_clause(q: Query, gap: float, rows: int = 2) -> Clause:
-    C, zero = weights(torch.Generator().manual_seed(5), rows, q.network.outputs), torch.zeros(1, rows).double()
-    plain = Query(q.network, q.region, Specification(C.unsqueeze(0), zero, torch.zeros(1, rows).long()))
-    d = zero[0] + (gap - lowest_worst_row(plain))
-    return Clause(q.region, C, d, d, torch.zeros(rows).bool())
 
 
 @pytest.mark.parametrize("timeout", [1e-6, 0.2, 1.0])

@@ -9,7 +9,7 @@ from support.oracle import exact_margins
 
 from verify.bounds.climb import Ascent
 from verify.bounds.compute import by_slopes, node_bounds
-from verify.branch import cascade
+from verify.branch import cascade, turns
 from verify.branch.bounding import bound
 from verify.branch.decide import decide
 from verify.branch.leaf import settled
@@ -59,11 +59,11 @@ def test_the_length_of_a_turn_changes_no_verdict(turn, monkeypatch):
     monkeypatch.setattr(cascade, "QUICK", 0.0)
     monkeypatch.setattr(cascade, "ROUNDS", 1)
     verdicts = {}
-    for length in (turn, cascade.TURN):
-        monkeypatch.setattr(cascade, "TURN", length)
+    for length in (turn, turns.TURN):
+        monkeypatch.setattr(turns, "TURN", length)
         queries = [query("mlp", seed, "0.4") for seed in range(12)]
         verdicts[length] = [decide(q.network, rows_as_clauses(q)).verdict for q in queries]
-    assert verdicts[turn] == verdicts[cascade.TURN]
+    assert verdicts[turn] == verdicts[turns.TURN]
     assert {Verdict.VERIFIED, Verdict.FALSIFIED} <= set(verdicts[turn])
 
 
@@ -83,6 +83,6 @@ def test_a_domain_without_unstable_neurons_is_settled_by_its_linear_program(kind
     problems = [(q, p) for q, p in (_problem(kind, seed, "0") for seed in range(30)) if not p.columns.count]
     assert problems
     for q, problem in problems[:3]:
-        found, points = settled(problem, first_domains(problem), seconds=10.0)
+        found, points = settled(problem, first_domains(problem), Limits())
         assert torch.allclose(found.lower, torch.as_tensor(exact_margins(q)), atol=1e-6)
         assert torch.equal(points, q.region.lower.expand(len(points), *points.shape[1:]))

@@ -13,6 +13,7 @@ from support.oracle import exact_margins
 import verify
 from verify.branch import cascade
 from verify.certify import complete as module
+from verify.certify import team
 from verify.certify.complete import POSITIVE
 from verify.certify.options import Options
 from verify.certify.run import margin_table
@@ -63,8 +64,8 @@ def test_misclassified_inputs_are_answered_without_a_search(monkeypatch):
     q = query("mlp", 1, "0.3", count=3)
     wrong = (q.network(q.region.centre).argmax(1) + 1) % 3
     asked = Query(q.network, q.region, classification(wrong, 3))
-    for name in ("crown", "alpha", "decide"):
-        monkeypatch.setattr(module, name, lambda *_, **__: pytest.fail("no bound was needed"))
+    for where, name in ((module, "crown"), (module, "alpha"), (team, "decide_known")):
+        monkeypatch.setattr(where, name, lambda *_, **__: pytest.fail("no bound was needed"))
     table, found = margin_table(asked, "complete", Options())
     assert table.verdicts() == [Verdict.FALSIFIED] * 3 and all(found)
     assert bool(torch.isfinite(table.lower).all())
@@ -81,12 +82,12 @@ def test_the_timeout_is_each_inputs_own(timeout, monkeypatch):
     """A search that never ends gets what its input has left, and the others lose nothing by it."""
     given = []
 
-    def endless(network, prop, *, timeout, seed):
+    def endless(network, prop, *, timeout, **_):
         given.append(timeout)
         time.sleep(max(timeout, 0.0))
         return verify.Decision(Verdict.UNKNOWN, None, "timeout", 1, timeout)
 
-    monkeypatch.setattr(module, "decide", endless)
+    monkeypatch.setattr(team, "decide_known", endless)
     q = query("mlp", 13, "0.3", count=9)
     begun = time.perf_counter()
     table, _ = margin_table(q, "complete", Options(timeout=timeout))
@@ -97,7 +98,7 @@ def test_the_timeout_is_each_inputs_own(timeout, monkeypatch):
 
 
 def test_the_reason_is_the_engines(monkeypatch):
-    monkeypatch.setattr(module, "decide", lambda *_, **__: verify.Decision(Verdict.UNKNOWN, None, "memory", 1, 0.0))
+    monkeypatch.setattr(team, "decide_known", lambda *_, **__: verify.Decision(Verdict.UNKNOWN, None, "memory", 1, 0.0))
     monkeypatch.setattr(cascade, "worth_splitting_inputs", lambda *_: False)
     for seed in range(40):
         q = query("mlp", seed, "0.3")
@@ -111,7 +112,7 @@ def test_the_reason_is_the_engines(monkeypatch):
 def test_a_false_verification_is_a_contradiction(monkeypatch):
     """If the engine called a falsified row verified, the attack's point would stop the run."""
     lie = verify.Decision(Verdict.VERIFIED, None, "", 1, 0.0)
-    monkeypatch.setattr(module, "decide", lambda *_, **__: lie)
+    monkeypatch.setattr(team, "decide_known", lambda *_, **__: lie)
     q = query("mlp", 13, "0.3", count=9)
     with pytest.raises(verify.SoundnessError, match="no number of this run can be trusted"):
         margin_table(q, "complete", Options())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
@@ -106,11 +107,15 @@ def _scatter(known: Interval, found: Interval, index: Tensor, wanted: Tensor) ->
     return Interval(*ends)
 
 
-def by_slopes(name: str) -> Tightener:
-    """The tightener that runs the backward pass with the fixed slopes ``name`` (a key of ``SLOPES``)."""
+def by_slopes(name: str, *, deadline: float | None = None) -> Tightener:
+    """The tightener that runs the backward pass with the fixed slopes ``name`` (a key of ``SLOPES``).
+
+    After ``deadline`` (time.perf_counter()) what is known stays as it is.
+    """
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        return neuron_bounds(scope, lambda part, _: fixed_lines(part.bounds, name)), scope.bounds.evidence
+        found = neuron_bounds(scope, lambda part, _: fixed_lines(part.bounds, name), deadline=deadline)
+        return found, scope.bounds.evidence
 
     return tighten
 
@@ -120,12 +125,19 @@ def fixed_lines(bounds: Bounds, name: str) -> dict[int, Lines]:
     return {r: lines(interval, SLOPES[name](interval)) for r, interval in bounds.pre.items()}
 
 
-def neuron_bounds(scope: Scope, choose: Callable[[Scope, Rows], Mapping[int, Lines]], *, copies: int = 4) -> Interval:
+def neuron_bounds(
+    scope: Scope,
+    choose: Callable[[Scope, Rows], Mapping[int, Lines]],
+    *,
+    copies: int = 4,
+    deadline: float | None = None,
+) -> Interval:
     """Bounds (B, k) of the scope's neurons by the backward pass: lower bounds of ``v`` and of ``-v``.
 
     ``choose`` gives the lines for a piece of the rows (``v``, then ``-v``); ``copies`` tensors of the rows' size may live
     at once. Where inputs want different neurons, each wanted pair becomes an input with a row of its own, instead of
-    every input paying for all of them. Entries that nobody wants are the known ones.
+    every input paying for all of them. Entries that nobody wants, or that the ``deadline`` (time.perf_counter()) overtakes, are
+    the known ones.
     """
     known = scope.bounds.values[scope.start]
     lower, upper = (t.flatten(1)[:, scope.index].clone() for t in (known.lower, known.upper))
@@ -135,12 +147,16 @@ def neuron_bounds(scope: Scope, choose: Callable[[Scope, Rows], Mapping[int, Lin
         pairs = scope.wanted.nonzero()
         rows = neuron_rows(scope, scope.index)
         for owner, place in (p.unbind(1) for p in pairs.split(_pairs_at_once(scope, copies))):
+            if deadline is not None and time.perf_counter() >= deadline:
+                break
             part = replace(scope, region=scope.region.select(owner), bounds=scope.bounds.select(owner))
             single = Rows(rows.start, rows.coefficient[0, place].unsqueeze(1), rows.constant[0, place].unsqueeze(1))
             low, negated = _two_sides(part, single, choose)
             lower[owner, place], upper[owner, place] = low[:, 0], -negated[:, 0]
         return Interval(lower, upper)
     for places in chunks(scope, copies=copies):
+        if deadline is not None and time.perf_counter() >= deadline:
+            break
         low, negated = _two_sides(scope, neuron_rows(scope, scope.index[places]), choose)
         lower[:, places], upper[:, places] = low, -negated
     return Interval(lower, upper)

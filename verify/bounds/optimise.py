@@ -93,6 +93,6 @@ def by_ascent(ascent: Ascent) -> Tightener:
             search = Search(network, part.region.to(dtype=torch.float32), small_bounds(part.bounds))
             return optimised_lines(search, part.bounds, rows, ascent)
 
-        return neuron_bounds(scope, choose, copies=24), scope.bounds.evidence
+        return neuron_bounds(scope, choose, copies=24, deadline=ascent.deadline), scope.bounds.evidence
 
     return tighten

@@ -19,13 +19,15 @@ from verify.branch.domains import Domains
 from verify.branch.inputs import worth_splitting_inputs
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.problem import Problem, problem_of
+from verify.branch.race import companion, side_by_side
 from verify.branch.relu import Confirm, Effort, by_relu_splits, first_domains
 from verify.branch.rules import ranked
-from verify.branch.strong import Strong
 from verify.branch.tighten import Memory, tightened
+from verify.branch.turns import by_turns
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
 from verify.verdict import Verdict
+from verify.workers import Helper
 
 GAIN = 0.04  # a round of tightening that closes less than this of every gap is the last one
 ROUNDS = 40
@@ -33,7 +35,6 @@ FIRST_STEPS, NEXT_STEPS = 20, 10  # of a round: later ones go on where the one b
 QUICK = 1500.0  # work for each clause in the quick search: some thirty domains
 # Rounds at the root that closed this much of the gaps promise well: strong domains then get so much longer turns.
 PAYS, FAVOUR = 0.4, 8.0
-TURN = 50_000.0  # work of the first turn of each kind of branch and bound: two thousand plain domains
 ATTACK = 0.1  # share of the time left that the thorough attack may take
 
 INPUTS = 0.6  # share of the time left for halving inputs, where that is worth it; branching on ReLUs gets the rest
@@ -48,13 +49,19 @@ SplitInputs = Callable[[int, Limits], Outcome]
 
 @dataclass(frozen=True)
 class Stage:
-    """What a decision may use: its limits, the judge of proposed points, the attack, input splits, and how to branch."""
+    """What a decision may use: its limits, the judge of proposed points, the attack, input splits, how to branch, processes.
+
+    ``workers``: from 2 on, the last stage is two searches in two processes. ``known``: bounds of every node over the region,
+    where somebody has optimised them already.
+    """
 
     limits: Limits
     confirm: Confirm
     attack: Attack
     split_inputs: SplitInputs
     effort: Effort = field(default_factory=Effort)
+    workers: int = 1
+    known: Bounds | None = None
 
     def ascent(self, steps: int, rate: float = 0.25) -> Ascent:
         """A search within the deadline."""
@@ -111,8 +118,11 @@ def _by_inputs(problem: Problem, open_: Tensor, others: Tensor, stage: Stage) ->
 
 
 def _ladder(network: Network, clauses: Sequence[Clause], stage: Stage) -> Iterator[Bounds]:
-    """Bounds of every node by dearer and dearer methods."""
-    crown = (by_slopes("dual"), by_slopes("crown"))
+    """Bounds of every node by dearer and dearer methods, unless they are known."""
+    if stage.known is not None:
+        yield stage.known
+        return
+    crown = [by_slopes(name, deadline=stage.limits.deadline) for name in ("dual", "crown")]
     yield node_bounds(network, clauses[0].region, progressive(*crown), source="crown")
     alpha = progressive(*crown, by_ascent(stage.ascent(20)))
     yield node_bounds(network, clauses[0].region, alpha, source="alpha")
@@ -145,7 +155,20 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
     if witness is None and len(domains):
         share = None if stage.limits.deadline is None else time.perf_counter() + ATTACK * stage.limits.left()
         witness = stage.attack(domains.clause, share)
-    memory, origin = Memory(), domains
+    if witness is not None:
+        return Outcome(Verdict.FALSIFIED, witness, domains=count)
+    if not len(domains):
+        return Outcome(Verdict.VERIFIED, domains=count)
+    with companion(stage.workers > 1 and not stage.late) as child:  # it starts while the rounds go on
+        outcome = _tightened_and_branched(problem, search, domains, stage, child)
+    return replace(outcome, domains=outcome.domains + count)
+
+
+def _tightened_and_branched(
+    problem: Problem, search: Problem, domains: Domains, stage: Stage, child: Helper | None
+) -> Outcome:
+    """Rounds of tightening at the roots while they pay, then branch and bound: with ``child``, or by turns without."""
+    memory, origin, count, witness = Memory(), domains, 0, None
     for k in range(ROUNDS):
         if witness is not None or not len(domains) or stage.late:
             break
@@ -163,42 +186,14 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
         return Outcome(Verdict.VERIFIED, domains=count)
     if stage.late:
         return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count)
-    at_first = origin.lower[torch.isin(origin.clause, domains.clause)].sum()
-    favour = FAVOUR if float(domains.lower.sum()) > (1.0 - PAYS) * float(at_first) else 1.0
-    outcome = _by_turns(problem, domains, stage, favour)
+    del memory
+    if child is not None:
+        outcome = side_by_side(problem, domains, stage.limits, stage.confirm, stage.effort, child)
+    else:
+        at_first = origin.lower[torch.isin(origin.clause, domains.clause)].sum()
+        favour = FAVOUR if float(domains.lower.sum()) > (1.0 - PAYS) * float(at_first) else 1.0
+        outcome = by_turns(problem, domains, stage.limits, stage.confirm, stage.effort, favour)
     return replace(outcome, domains=outcome.domains + count)
-
-
-def _by_turns(problem: Problem, domains: Domains, stage: Stage, favour: float) -> Outcome:
-    """Plain and strong branch and bound by turns, twice as long each time; a clause is done when either is done with it.
-
-    The strong one's turns are ``favour`` times as long, and where it is favoured it begins. It starts without the memory of
-    the rounds at the root: searches from afresh got further (benchmarks/README.md).
-    """
-    strong = Strong(problem, problem.to_search(), stage.limits, stage.confirm, stage.effort, [(domains, Memory())])
-    pool, turn, count = domains, TURN, 0
-    while True:
-        work = 0.0 if turn == TURN and favour > 1.0 else turn
-        plain = by_relu_splits(problem, pool, stage.limits, stage.confirm, replace(stage.effort, work=work))
-        count += plain.bounded
-        if plain.counterexample is not None:
-            return Outcome(Verdict.FALSIFIED, plain.counterexample, domains=count)
-        strong.without(_missing(problem, plain.open))
-        other = strong.run(favour * turn)
-        if other.counterexample is not None:
-            return Outcome(Verdict.FALSIFIED, other.counterexample, domains=count + other.bounded)
-        pool = plain.open.select(torch.isin(plain.open.clause, other.open.clause))
-        if not len(pool):
-            return Outcome(Verdict.VERIFIED, domains=count + other.bounded)
-        if "work" not in (plain.reason, other.reason):
-            return Outcome(Verdict.UNKNOWN, reason=plain.reason or other.reason, domains=count + other.bounded)
-        turn *= 2.0
-
-
-def _missing(problem: Problem, open_: Domains) -> Tensor:
-    """The clauses of which no domain is open."""
-    everyone = torch.arange(problem.count)
-    return everyone[~torch.isin(everyone, open_.clause)]
 
 
 def _rooted(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from verify.attack.clause import candidates
 from verify.attack.search import Search, quick, thorough
+from verify.bounds.nouns import Bounds
 from verify.branch.cascade import Attack, SplitInputs, Stage, decide_region
 from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
@@ -20,6 +21,7 @@ from verify.property import Clause, Property, PropertyCounterexample
 from verify.representable import representable
 from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause
+from verify.workers import checked_workers
 
 
 @dataclass(frozen=True)
@@ -40,13 +42,35 @@ def decide(
     timeout: float | None = None,
     seed: int = 0,
     replays: Sequence[Replay] = (),
+    workers: int = 1,
 ) -> Decision:
     """Does the property hold? Complete but for the limits: time (seconds) and memory, which end the search UNKNOWN.
+
+    ``workers``: cores that may be used at once. From 2 on, hard questions are searched in two ways at once, the second in a
+    process of its own; which answers first depends on the machine, what they answer does not. Raises UsageError for none.
 
     Recomputed: every bound that verifies, in float64 with its rounding; every counterexample is evaluated exactly and by
     every runtime of ``replays``. Trusted: nothing.
     """
+    return decide_known(network, prop, timeout=timeout, seed=seed, replays=replays, workers=workers)
+
+
+def decide_known(
+    network: Network,
+    prop: Property,
+    *,
+    timeout: float | None = None,
+    seed: int = 0,
+    replays: Sequence[Replay] = (),
+    workers: int = 1,
+    known: Bounds | None = None,
+) -> Decision:
+    """:func:`decide`, for a caller who has bounds of every node over the region that all clauses share: ``known``.
+
+    Recomputed: as there. Trusted: that ``known`` holds.
+    """
     start = time.perf_counter()
+    checked_workers(workers)
     limits = Limits(deadline=None if timeout is None else start + timeout, seed=seed)
     judge = _Judge(network, prop, tuple(replays), seed)
     found = judge.attack(range(len(prop.clauses)), quick(seed=seed, deadline=limits.deadline))
@@ -54,7 +78,9 @@ def decide(
     for numbers in _by_region(prop):
         if found is not None:
             break
-        stage = Stage(limits, judge.points(numbers), judge.again(numbers), judge.inputs(numbers))
+        stage = Stage(
+            limits, judge.points(numbers), judge.again(numbers), judge.inputs(numbers), workers=workers, known=known
+        )
         outcome = decide_region(network, [prop.clauses[k] for k in numbers], stage)
         domains, found = domains + outcome.domains, outcome.counterexample
         if outcome.verdict is Verdict.UNKNOWN:

@@ -45,6 +45,10 @@ class Domains:
         """The domains at ``index``: positions, a mask or a slice."""
         return self._each(lambda t: t[index])
 
+    def where(self, mask: Tensor) -> Domains:
+        """The domains where ``mask`` (N,) holds: these themselves, not a copy, if that is everywhere."""
+        return self if bool(mask.all()) else self.select(mask)
+
     def bytes_each(self) -> int:
         """Memory of one domain."""
         tensors = [getattr(self, f.name) for f in fields(self)]
@@ -61,6 +65,12 @@ class Domains:
 def joined(parts: Sequence[Domains]) -> Domains:
     """All the domains of ``parts``."""
     return Domains(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Domains)})
+
+
+def missing(count: int, open_: Domains) -> Tensor:
+    """The clauses among the first ``count`` of which no domain is open."""
+    everyone = torch.arange(count)
+    return everyone[~torch.isin(everyone, open_.clause)]
 
 
 def split(domains: Domains, column: Tensor) -> Domains:

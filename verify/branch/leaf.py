@@ -22,16 +22,23 @@ from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.relaxation import lines
 from verify.branch.bounding import form_bound, proposal
 from verify.branch.domains import Domains, intervals
+from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
 
+SECONDS = 60.0  # for one program
 
-def settled(problem: Problem, domains: Domains, *, seconds: float) -> tuple[Domains, Tensor]:
+
+def settled(problem: Problem, domains: Domains, limits: Limits) -> tuple[Domains, Tensor]:
     """The domains (N) with the bounds of their linear programs' duals, and the programs' solutions (N, *input shape).
 
-    Recomputed: the bounds, in float64 with their rounding. Trusted: nothing; the solver proposes. ``seconds``: what one
-    program may take.
+    Recomputed: the bounds, in float64 with their rounding. Trusted: nothing; the solver proposes. One program takes at most
+    ``SECONDS``; those that the limits leave no time for are left as they are, with a corner of the region as their point.
     """
-    parts = [_one(problem, domains.select(torch.tensor([i])), seconds) for i in range(len(domains))]
+    parts = []
+    for i in range(len(domains)):
+        domain, seconds = domains.select(torch.tensor([i])), min(SECONDS, limits.left())
+        unsolved = domain.lower, domain.beta, domain.mix, problem.region.lower
+        parts.append(_one(problem, domain, seconds) if seconds > 0 else unsolved)
     lower, beta, mix = (torch.cat([p[k] for p in parts]) for k in range(3))
     better = lower > domains.lower
     row = better.unsqueeze(1)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from verify.property import PropertyCounterexample
 from verify.verdict import Verdict
 
-MEMORY_BYTES = 2 * 2**30
+MEMORY_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """``deadline``: time.perf_counter() at which the search ends UNKNOWN. ``memory_bytes``: what its domains may take.
+    """``deadline``: time.perf_counter() at which the search ends UNKNOWN. ``memory_bytes``: what its domains may take, with
+    the copies that live for a moment; the network, and forms that are worked on, come on top (docs/complete.md).
 
     ``seed`` of every random choice.
     """
@@ -39,3 +41,13 @@ class Outcome:
     counterexample: PropertyCounterexample | None = None
     reason: str = ""
     domains: int = 0
+
+
+def why_open(reasons: Collection[str]) -> str:
+    """One reason for several searches that all ended without an answer.
+
+    Time where time ended any of them, with a word about memory where that had stopped another before.
+    """
+    if "timeout" in reasons:
+        return "timeout (memory limit met)" if "memory" in reasons else "timeout"
+    return next((r for r in ("memory", "leaf", "incomplete method") if r in reasons), "")

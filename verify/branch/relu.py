@@ -13,6 +13,7 @@ from verify.bounds.climb import Ascent
 from verify.branch.bounding import bound
 from verify.branch.domains import Domains, joined, split
 from verify.branch.outcome import Limits
+from verify.branch.pool import Pool
 from verify.branch.problem import Problem
 from verify.branch.rules import ranked, tried
 from verify.branch.tighten import tightened
@@ -21,6 +22,7 @@ from verify.property import PropertyCounterexample
 Confirm = Callable[[Tensor, Tensor], PropertyCounterexample | None]
 """Points (N, *shape) and the clause (N,) that each may satisfy -> a counterexample, if one is."""
 
+COPIES = 3  # of the pool, at most, that live at once: the caller's, the search's, and one that is being put together
 STALE = 3  # a domain is worth tightening again after so many splits
 
 
@@ -66,60 +68,73 @@ class _Search:
     confirm: Confirm
     effort: Effort
     leaves: list[Domains]
+    interrupted: Callable[[], bool]
     bounded: int = 0
     splitting: float = 0.0
     tightening: float = 0.0
     witness: PropertyCounterexample | None = None
 
 
-def by_relu_splits(problem: Problem, start: Domains, limits: Limits, confirm: Confirm, effort: Effort) -> Branched:
+def by_relu_splits(
+    problem: Problem,
+    start: Domains,
+    limits: Limits,
+    confirm: Confirm,
+    effort: Effort,
+    *,
+    interrupted: Callable[[], bool] = lambda: False,
+) -> Branched:
     """Decide the domains ``start``: split, bound, drop what is empty of counterexamples, until nothing or a point is left.
 
     Recomputed: every bound by which a domain is dropped. Best first: the domains with the lowest bounds are split next.
-    Every so often the intervals of the worst domains are tightened instead.
+    Every so often the intervals of the worst domains are tightened instead. ``interrupted`` is asked between batches, and
+    ends the search as the end of its ``work`` does.
     """
-    search = _Search(problem, problem.to_search(), limits, confirm, effort, [])
+    search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted)
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
-    pool, reason = _without_leaves(search, start.select(~(start.lower > 0))), ""
+    pool, reason = Pool(_without_leaves(search, start.where(~(start.lower > 0)))), ""
     while len(pool) and search.witness is None and not reason:
-        order = pool.lower.argsort()
-        pool = pool.select(order)
-        due = _due(search, pool)
+        order = pool.column("lower").argsort(stable=True)
+        due = _due(search, pool, order)
         if len(due):
-            keep = torch.ones(len(pool), dtype=torch.bool)
-            keep[due] = False
-            pool = joined([pool.select(keep), _tightened(search, pool.select(due))])
+            pool.add(_tightened(search, pool.take(due)))
         else:
-            pool = joined([pool.select(slice(size, None)), _halved(search, pool.select(slice(0, size)))])
+            pool.add(_halved(search, pool.take(order[:size])))
         reason = _stopped(search, pool)
-    open_ = joined([pool, *search.leaves])
+    open_ = pool.all()
+    open_ = joined([open_, *search.leaves]) if search.leaves else open_
     if len(open_) and not reason:
         reason = "leaf"
     return Branched(open_, search.witness, reason, search.bounded)
 
 
-def _stopped(search: _Search, pool: Domains) -> str:
+def _stopped(search: _Search, pool: Pool) -> str:
     if search.limits.left() <= 0:
         return "timeout"
-    if len(pool) and len(pool) * pool.bytes_each() > search.limits.memory_bytes:
+    if len(pool) and COPIES * pool.bytes() > search.limits.memory_bytes:
         return "memory"
-    return "work" if search.splitting + search.tightening > search.effort.work else ""
+    return "work" if search.splitting + search.tightening > search.effort.work or search.interrupted() else ""
 
 
-def _due(search: _Search, pool: Domains) -> Tensor:
+def _due(search: _Search, pool: Pool, order: Tensor) -> Tensor:
     """Positions of the domains whose intervals are to be tightened now: the worst stale ones that the share allows."""
     credit = search.effort.share * search.splitting - search.tightening
-    stale = (pool.stale >= STALE).nonzero().squeeze(1)
-    if credit <= 0 or not len(stale):
-        return stale[:0]
-    cost = (2.0 * search.effort.tighten_steps * (pool.choices[stale] >= 0).sum(1)).cumsum(0)
+    if credit <= 0:
+        return order[:0]
+    stale = order[pool.column("stale")[order] >= STALE]
+    if not len(stale):
+        return stale
+    cost = (2.0 * search.effort.tighten_steps * (pool.column("choices")[stale] >= 0).sum(1)).cumsum(0)
     return stale[: max(1, int((cost <= credit).sum()))]
 
 
 def _halved(search: _Search, domains: Domains) -> Domains:
     """What stays open of the halves of ``domains``."""
-    halves = split(domains, tried(search.copy, domains, search.effort.trials))
+    columns = tried(search.copy, domains, search.effort.trials, search.limits)
+    if search.limits.left() <= 0:
+        return domains  # bounding the halves takes longer than looking at them
+    halves = split(domains, columns)
     search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 
@@ -154,7 +169,7 @@ def _without_leaves(search: _Search, domains: Domains) -> Domains:
     if bool(leaf.any()) and search.witness is None:
         stuck, search.witness = leaves_settled(search.problem, domains.select(leaf), search.limits, search.confirm)
         search.leaves += [stuck] if len(stuck) else []
-    return domains.select(~leaf)
+    return domains.where(~leaf)
 
 
 def leaves_settled(
@@ -163,7 +178,7 @@ def leaves_settled(
     """The domains without unstable neurons that not even their linear program decides, and a counterexample if one is."""
     from verify.branch.leaf import settled  # brings the solvers, which few searches need
 
-    stuck, points = settled(problem, leaves, seconds=min(60.0, max(limits.left(), 0.01)))
+    stuck, points = settled(problem, leaves, limits)
     stays = ~(stuck.lower > 0)
     return stuck.select(stays), confirm(points[stays], stuck.clause[stays])
 

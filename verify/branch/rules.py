@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -10,7 +11,10 @@ from torch import Tensor
 from verify.bounds.nouns import Interval, unstable
 from verify.branch.bounding import Bounded, estimate
 from verify.branch.domains import Domains, split
+from verify.branch.outcome import Limits
 from verify.branch.problem import Problem
+
+PIECE_BYTES = 64 * 2**20  # what the coefficients of the halves that are tried at once may take
 
 
 def ranked(problem: Problem, bounded: Bounded, count: int) -> Domains:
@@ -34,11 +38,24 @@ def _score(pre: Interval, coefficient: Tensor | None, index: Tensor) -> Tensor:
     return height * size + torch.where(free, 1e-300, 0.0)  # an unstable neuron is always worth more than a stable one
 
 
-def tried(search: Problem, domains: Domains, count: int) -> Tensor:
-    """The column (N,) whose halves have the best bounds, by trial of ``count`` choices (De Palma et al. 2021, FSB)."""
+def tried(search: Problem, domains: Domains, count: int, limits: Limits) -> Tensor:
+    """The column (N,) whose halves have the best bounds, by trial of ``count`` choices (De Palma et al. 2021, FSB).
+
+    A few domains at a time, so that memory stays bounded; once the time is up, the first choice.
+    """
     choices = domains.choices[:, :count]
-    if choices.shape[1] == 1:
-        return choices[:, 0]
+    best = choices[:, 0].clone()
+    if choices.shape[1] > 1:
+        widest = sum(math.prod(node.shape) for node in search.network.nodes)
+        for some in torch.arange(len(domains)).split(max(1, PIECE_BYTES // (8 * widest * choices.shape[1]))):
+            if limits.left() <= 0:
+                break
+            best[some] = _best(search, domains.select(some), choices[some])
+    return best
+
+
+def _best(search: Problem, domains: Domains, choices: Tensor) -> Tensor:
+    """The best (N,) of the ``choices`` (N, k)."""
     owner = torch.arange(len(domains)).repeat_interleave(choices.shape[1])
     column = choices.flatten()
     halves = split(domains.select(owner), column.clamp(min=0))

@@ -47,7 +47,7 @@ class Strong:
 
         Recomputed: every bound by which a domain is dropped, as in :func:`verify.branch.bounding.bound`.
         """
-        end, reason = self.work + work, ""
+        end, reason = self.work + work, "timeout" if self.limits.left() <= 0 else ""
         while self.stack and self.witness is None and not reason:
             domains, memory = self._without_leaves(*self.stack.pop())
             if not len(domains):
@@ -82,13 +82,13 @@ class Strong:
     def _stopped(self, end: float) -> str:
         if self.limits.left() <= 0:
             return "timeout"
-        if sum(memory.bytes for _, memory in self.stack) > self.limits.memory_bytes:
+        if 2 * sum(memory.bytes for _, memory in self.stack) > self.limits.memory_bytes:
             self.stack = [(domains, Memory()) for domains, _ in self.stack]  # slower, but it goes on
         return "work" if self.work > end else ""
 
     def _split(self, domains: Domains, memory: Memory) -> None:
         """Halve the domains; tighten and bound the halves while that pays; keep what stays open."""
-        halves = split(domains, tried(self.copy, domains, TRIALS))
+        halves = split(domains, tried(self.copy, domains, TRIALS, self.limits))
         memory = memory.select(torch.arange(len(domains)).repeat(2))
         self.work += len(halves) * (self.effort.steps + TRIALS)
         now, memory = self._bounded(halves, memory)

@@ -115,7 +115,7 @@ def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) 
     width = problem.columns.index[r].numel()
     rows = torch.cat([columns, width + columns])
     start = None
-    if work.memory is not None and _fits(domains, width):
+    if work.memory is not None and _fits(work.memory, domains, r, width):
         if r not in work.memory.forms:
             work.memory.forms[r] = _fresh(search, domains, 2 * width)
         start = _rows(_picked(work.memory.forms[r], some), rows)
@@ -143,9 +143,10 @@ def _fresh(search: Problem, domains: Domains, rows: int) -> Proposal:
     )
 
 
-def _fits(domains: Domains, width: int) -> bool:
-    """Whether the multipliers of one layer's forms are worth remembering: they fit the memory."""
-    return len(domains) * 2 * width * domains.alpha.shape[1] * 8 <= MEMORY_BYTES // 4
+def _fits(memory: Memory, domains: Domains, r: int, width: int) -> bool:
+    """Whether the multipliers of the forms of ReLU r are remembered, or fit the memory, one layer a quarter of it at most."""
+    size = len(domains) * 2 * width * domains.alpha.shape[1] * 8
+    return r in memory.forms or (size <= MEMORY_BYTES // 4 and size + memory.bytes <= MEMORY_BYTES)
 
 
 def _picked(p: Proposal, index: Tensor) -> Proposal:

@@ -153,7 +153,7 @@ def batch_of(network: Network, x: Any, *, single: bool = False) -> Tensor:
 
 def read_options(options: dict[str, Any]) -> Options:
     """Keyword options as an Options; an unknown one is named together with those that exist."""
-    known = [name for name in Options.__dataclass_fields__ if name != "deadline"]
+    known = [name for name in Options.__dataclass_fields__ if name not in ("deadline", "team")]
     for name in options:
         if name not in known:
             raise UsageError(f"unknown option {name!r}: choose from {', '.join(known)}")

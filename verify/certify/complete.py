@@ -13,13 +13,14 @@ from torch import Tensor
 
 from verify.bounds.compute import node_bounds, spec_bounds
 from verify.bounds.nouns import Bounds, Interval
-from verify.branch.decide import decide
+from verify.branch.decide import Decision
 from verify.certify.alpha import alpha
 from verify.certify.answer import Answer, rows_of
 from verify.certify.crown import crown
 from verify.certify.linear import linear
 from verify.certify.options import Options
 from verify.certify.pre_activation import chosen
+from verify.certify.team import Job, Team
 from verify.property import Property, rows_as_clauses
 from verify.specification import Query
 from verify.verdict import Verdict
@@ -46,8 +47,7 @@ def complete(query: Query, options: Options) -> Answer:
     work.bound(work.open(), crown)
     for some in work.open().split(TOGETHER):
         work.bound(some, alpha)
-    for i in work.open().tolist():
-        work.settle(i)
+    work.settle(work.open().tolist())
     return work.answer()
 
 
@@ -65,6 +65,7 @@ class _Work:
     falsified: Tensor
     spent: Tensor
     reasons: list[str] = field(default_factory=list)
+    known: dict[int, Bounds] = field(default_factory=dict)  # alpha-CROWN's, of inputs that it left open
 
     def open(self) -> Tensor:
         """The inputs (k,) that are neither verified nor falsified."""
@@ -80,25 +81,36 @@ class _Work:
             self.proved[index] = torch.maximum(self.proved[index], found.proved)
             for r, interval in found.bounds.pre.items():
                 self.pre[r].lower[index], self.pre[r].upper[index] = interval.lower, interval.upper
+            if found.bounds.source == "alpha" and self.options.intersect:
+                still = (~(self._counted()[index] > 0).all(1)).nonzero().squeeze(1)
+                self.known |= {int(index[j]): found.bounds.select(j.reshape(1)) for j in still}
 
-    def settle(self, i: int) -> None:
-        """Decide the open rows of input ``i``."""
-        index = torch.tensor([i])
-        with self.timed(index) as options:
-            if options.late:
+    def settle(self, inputs: list[int]) -> None:
+        """Decide the open rows of ``inputs``."""
+        jobs: dict[int, tuple[Tensor, Job]] = {}
+        for i in inputs:
+            left = None if self.options.timeout is None else self.options.timeout - float(self.spent[i])
+            if left is not None and left <= 0:
                 self.reasons[i] = "timeout"
-                return
+                continue
             rows = (~(self._counted()[i] > 0)).nonzero().squeeze(1)
             clauses = rows_as_clauses(self.query, i).clauses
-            left = None if options.deadline is None else options.deadline - time.perf_counter()
             asked = Property(tuple(clauses[k] for k in rows.tolist()))
-            decision = decide(self.query.network, asked, timeout=left, seed=options.seed)
+            jobs[i] = rows, Job(asked, self.known.get(i), left, self.options.seed)
+        team = self.options.team or Team(self.query.network, 1)
+        decisions = team.settled([job for _, job in jobs.values()])
+        for (i, (rows, _)), decision in zip(jobs.items(), decisions, strict=True):
+            self._decided(i, rows, decision)
+
+    def _decided(self, i: int, rows: Tensor, decision: Decision) -> None:
+        """Note what was decided about ``rows`` of input ``i``."""
         if decision.verdict is Verdict.VERIFIED:
             for bound in (self.lower, self.proved):
                 bound[i, rows] = bound[i, rows].clamp(min=POSITIVE)
         if decision.counterexample is not None:
             self.points[i], self.falsified[i] = decision.counterexample.x, True
         self.reasons[i] = decision.reason
+        self.spent[i] += decision.seconds
 
     @contextmanager
     def timed(self, index: Tensor) -> Iterator[Options]:

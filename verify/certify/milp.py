@@ -39,7 +39,7 @@ from verify.witness import upper_margins
 # How far above the attained margin the program is cut off, relative to its size: far enough that the solver's tolerance
 # cannot cut the minimum away with it.
 ROOM = 1e-4
-WORKERS = 2  # targets solved side by side: the solvers release the interpreter while they run
+WORKERS = 2  # targets solved side by side at least: the solvers release the interpreter while they run
 
 
 def milp(query: Query, options: Options) -> Answer:
@@ -48,7 +48,7 @@ def milp(query: Query, options: Options) -> Answer:
     known = optimised(query, options, bounds)
     points, attained = _attack(query, options)
     claims = torch.full_like(known.lower, -torch.inf)
-    with ThreadPoolExecutor(WORKERS) as pool:
+    with ThreadPoolExecutor(max(WORKERS, options.workers)) as pool:
         for i in range(query.region.count):
             at = torch.tensor([i])
             one, around, budget = query.select(at), bounds.select(at), options.budget()

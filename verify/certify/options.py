@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from solvers.registry import get_solver
 from verify.bounds.climb import Ascent
 from verify.bounds.tighten import Budget
+from verify.certify.team import Team
 from verify.errors import UsageError
+from verify.workers import checked_workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,8 +19,9 @@ class Options:
 
     ``pre_activation``: which method bounds the ReLUs' inputs (default: the certifier's own choice). ``intersect``:
     whether they are intersected with interval bounds. ``timeout``: seconds for each input. ``solver``: back end of ``lp``
-    and ``milp``. ``trust_solver``: whether a solver's claim may verify. ``seed``: of the attack. ``deadline`` is the
-    absolute time that ``timeout`` becomes when work on an input starts.
+    and ``milp``. ``trust_solver``: whether a solver's claim may verify. ``seed``: of the attack. ``workers``: cores that may
+    be used at once: from 2 on, ``complete`` starts processes. ``deadline`` is the absolute time that ``timeout`` becomes when
+    work on an input starts, and ``team`` the processes that ``workers`` become: neither is an option of the user's.
     """
 
     pre_activation: str | None = None
@@ -27,9 +30,12 @@ class Options:
     solver: str = "highs"
     trust_solver: bool = False
     seed: int = 0
+    workers: int = 1
     deadline: float | None = None
+    team: Team | None = None
 
     def __post_init__(self) -> None:
+        checked_workers(self.workers)
         if self.timeout is not None and not self.timeout > 0:
             raise UsageError(f"timeout is {self.timeout}: give a positive number of seconds")
 

@@ -18,8 +18,8 @@ STEPS = 20  # slope search for pre-activation bounds; more gains little (benchma
 
 # From cheap to dear. The dual bounds both sides in one pass, so it goes before CROWN.
 STAGES: Mapping[str, Callable[[Options], Tightener]] = {
-    "dual": lambda options: by_slopes("dual"),
-    "crown": lambda options: by_slopes("crown"),
+    "dual": lambda options: by_slopes("dual", deadline=options.deadline),
+    "crown": lambda options: by_slopes("crown", deadline=options.deadline),
     "alpha": lambda options: by_ascent(options.ascent(STEPS)),
     "lp": lambda options: by_lp(options.budget()),
     "milp": lambda options: by_milp(options.budget()),

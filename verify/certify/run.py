@@ -13,6 +13,7 @@ from verify.bounds.nouns import count_relus
 from verify.certify.answer import Answer
 from verify.certify.methods import Method, method_named
 from verify.certify.options import Options
+from verify.certify.team import Team
 from verify.representable import representable
 from verify.specification import Query
 from verify.verdict import Counterexample, Layers, MarginTable
@@ -26,10 +27,11 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
     """
     name, chosen = method_named(method)
     parts, found = [], []
-    for index in torch.arange(query.region.count).split(chosen.batch):
-        part, witnesses = _batch(query.select(index), name, chosen, options)
-        parts.append(part)
-        found.extend(witnesses)
+    with Team(query.network, options.workers) as team:
+        for index in torch.arange(query.region.count).split(chosen.batch):
+            part, witnesses = _batch(query.select(index), name, chosen, replace(options, team=team))
+            parts.append(part)
+            found.extend(witnesses)
     return _joined(parts), found
 
 
@@ -37,7 +39,13 @@ def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
     """The recomputed lower bounds of every input and row, (B, S), without any point to compare them with."""
     _, chosen = method_named(method)
     parts = torch.arange(query.region.count).split(chosen.batch)
-    return torch.cat([chosen.certify(query.select(index), _started(options, len(index))).proved for index in parts])
+    with Team(query.network, options.workers) as team:
+        return torch.cat(
+            [
+                chosen.certify(query.select(index), _started(replace(options, team=team), len(index))).proved
+                for index in parts
+            ]
+        )
 
 
 def _started(options: Options, inputs: int) -> Options:

@@ -52,13 +52,13 @@ def parser(version: str) -> argparse.ArgumentParser:
     _network(verify)
     verify.add_argument("property", help=".vnnlib[.gz], version 1.0 or 2.0; it describes the counterexample")
     verify.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="for reading the files and the search together"
+        "--timeout", type=float, metavar="SECONDS", help="for starting, reading the files and the search together"
     )
     verify.add_argument(
         "--witness", metavar="FILE", help="write the result, and for sat the point, as VNN-COMP wants it"
     )
     verify.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
-    _threads(verify)
+    _machine(verify)
     verify.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     verify.add_argument("-v", "--verbose", action="store_true", help="say more, below the result")
 
@@ -68,7 +68,7 @@ def parser(version: str) -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="certify and compare on a digit network that ships with reluproof")
     demo.add_argument("--json", action="store_true", help="print the comparison as JSON")
-    _threads(demo)
+    _machine(demo)
     return top
 
 
@@ -96,8 +96,11 @@ def _question(command: argparse.ArgumentParser, *, index: str) -> None:
     group.add_argument("--scale", help="multiply the stored inputs by this, 1/255 say")
 
 
-def _threads(command: argparse._ActionsContainer) -> None:
-    command.add_argument("--threads", type=int, metavar="N", help="for torch (default: as many as cores are idle)")
+def _machine(command: argparse._ActionsContainer) -> None:
+    command.add_argument(
+        "--workers", type=int, metavar="N", help="cores used at once (default: OMP_NUM_THREADS, or as many as are idle)"
+    )
+    command.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, the only one so far")
 
 
 def _how(command: argparse.ArgumentParser) -> None:
@@ -110,5 +113,5 @@ def _how(command: argparse.ArgumentParser) -> None:
     group.add_argument("--solver", default="highs", help="highs (default), scipy or pulp")
     group.add_argument("--trust-solver", action="store_true", help="let a MILP solver's claim verify")
     group.add_argument("--seed", type=int, default=0, help="of the attack (default 0)")
-    _threads(group)
+    _machine(group)
     group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")

@@ -25,11 +25,12 @@ def run(arguments: argparse.Namespace) -> int:
     where: dict[str, Any] = {"epsilon": EPSILON, "clip": ("0", "1"), "norm": "linf"}
     several = _question(network, digits, list(INPUTS), where)
     one = _question(network, digits, [COMPARED], where)
-    comparison = verify.compare(network, one.inputs[0], int(one.labels[0]), timeout=PATIENCE, **where)
+    cores = arguments.workers
+    comparison = verify.compare(network, one.inputs[0], int(one.labels[0]), timeout=PATIENCE, workers=cores, **where)
     if arguments.json:
         write({**identity(one), **comparison_data(comparison)}, "-")
         return 0
-    results = verify.certify_batch(network, several.inputs, several.labels, method="auto", **where)
+    results = verify.certify_batch(network, several.inputs, several.labels, method="auto", workers=cores, **where)
     print(
         f"A {network.input_shape[-1]}x{network.input_shape[-2]} digit network (784-64-32-10, trained against attacks) and "
         f"{len(INPUTS)} handwritten digits that it was not trained on.\nWhich of them can no change of at most {EPSILON} in "

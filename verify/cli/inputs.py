@@ -59,6 +59,7 @@ def read_question(arguments: argparse.Namespace) -> Question:
             "solver": arguments.solver,
             "trust_solver": arguments.trust_solver,
             "seed": arguments.seed,
+            "workers": arguments.workers,
         },
     )
 

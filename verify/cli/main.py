@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Sequence
 from importlib import import_module
 
 from verify import __version__
 from verify.cli.arguments import parser
-from verify.cli.threads import use_threads
+from verify.cli.workers import check_device, use_workers
 from verify.errors import ReluproofError, SoundnessError
 
 MISUSE, CONTRADICTION, INTERRUPTED = 2, 4, 130
@@ -24,10 +25,13 @@ _COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    begun = time.perf_counter()  # a time limit counts from here: importing torch takes longer than most questions
     arguments = parser(__version__).parse_args(argv)
     try:
-        if "threads" in arguments:
-            use_threads(arguments.threads)
+        arguments.begun = begun
+        if "workers" in arguments:
+            check_device(arguments.device)
+            arguments.workers = use_workers(arguments.workers)
         return int(import_module(_COMMANDS[arguments.command]).run(arguments))
     except SoundnessError as error:
         print(f"reluproof: contradiction: {error}", file=sys.stderr)

@@ -21,6 +21,7 @@ from verify.cli.output import versions, write
 from verify.cli.text import seconds
 
 CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
+ENDING = 0.2  # seconds for what comes after the search: writing, and the interpreter's own end
 LEAST_TIME = 0.001  # seconds left to a search whose time went into reading the files: it ends at once, as a timeout
 
 
@@ -37,8 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     decision = verify.decide(
         network,
         prop,
-        timeout=None if limit is None else max(limit - (read - begun), LEAST_TIME),
+        timeout=None if limit is None else max(limit - (read - arguments.begun) - ENDING, LEAST_TIME),
         seed=arguments.seed,
+        workers=arguments.workers,
         replays=replays,
     )
     said = word(decision)
@@ -56,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 def word(decision: verify.Decision) -> str:
     """The competition's word for a decision."""
     if decision.verdict is verify.Verdict.UNKNOWN:
-        return "timeout" if decision.reason == "timeout" else "unknown"
+        return "timeout" if decision.reason.startswith("timeout") else "unknown"
     return "sat" if decision.verdict is verify.Verdict.FALSIFIED else "unsat"
 
 
@@ -116,7 +118,7 @@ def _data(
         "seconds": {"reading": reading, "deciding": decision.seconds},
         "network": {"source": network.source, "sha256": network.digest()},
         "property": {"source": prop.source, "clauses": len(prop.clauses)},
-        "options": {"timeout": arguments.timeout, "seed": arguments.seed},
+        "options": {"timeout": arguments.timeout, "seed": arguments.seed, "workers": arguments.workers},
         "semantics": "real",
         "versions": versions(),
         "counterexample": None

@@ -1,0 +1,46 @@
+"""Plain and strong branch and bound by turns, in one process: nobody knows beforehand which of them is the better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from verify.branch.domains import Domains, missing
+from verify.branch.outcome import Limits, Outcome, why_open
+from verify.branch.problem import Problem
+from verify.branch.relu import Confirm, Effort, by_relu_splits
+from verify.branch.strong import Strong
+from verify.branch.tighten import Memory
+from verify.verdict import Verdict
+
+TURN = 50_000.0  # work of the first turn of each kind of branch and bound: two thousand plain domains
+
+
+def by_turns(
+    problem: Problem, domains: Domains, limits: Limits, confirm: Confirm, effort: Effort, favour: float = 1.0
+) -> Outcome:
+    """Decide the clauses of ``domains``, their roots; each turn is twice as long; either one's answer to a clause settles it.
+
+    The strong one's turns are ``favour`` times as long, and where it is favoured it begins. It starts without the memory of
+    the rounds at the root: searches from afresh got further (benchmarks/README.md). Recomputed: every bound that verifies.
+    """
+    strong = Strong(problem, problem.to_search(), limits, confirm, effort, [(domains, Memory())])
+    pool, turn, count = domains, TURN, 0
+    while True:
+        work = 0.0 if turn == TURN and favour > 1.0 else turn
+        plain = by_relu_splits(problem, pool, limits, confirm, replace(effort, work=work))
+        count += plain.bounded
+        if plain.counterexample is not None:
+            return Outcome(Verdict.FALSIFIED, plain.counterexample, domains=count)
+        strong.without(missing(problem.count, plain.open))
+        other = strong.run(favour * turn)
+        if other.counterexample is not None:
+            return Outcome(Verdict.FALSIFIED, other.counterexample, domains=count + other.bounded)
+        pool = plain.open.where(torch.isin(plain.open.clause, other.open.clause))
+        if not len(pool):
+            return Outcome(Verdict.VERIFIED, domains=count + other.bounded)
+        if "work" not in (plain.reason, other.reason):
+            why = why_open((plain.reason, other.reason))
+            return Outcome(Verdict.UNKNOWN, reason=why, domains=count + other.bounded)
+        turn *= 2.0
