@@ -1,13 +1,18 @@
 """The big-M integer program: exact margins, as far as a solver's word goes (Tjeng et al. 2019).
 
+A solver that starts linear programs warm solves it node by node, in our own tree (:mod:`verify.certify.tree`), several times
+sooner than as an integer program; other solvers are handed the integer program whole.
+
 Recomputed, and all that verifies by default: the margins of alpha-CROWN over pre-activation bounds tightened by
 interval, CROWN, alpha and LP bounds. Trusted, and labelled a solver's claim: (1) the solver's dual bound of the integer
-program; (2) that the program's coefficients, rounded to nearest, and the solver's tolerances change it by no more than
-SOLVER_TOLERANCE. The row that cuts the program off above an attained margin removes no minimum.
+program, or its minima of the tree's linear programs; (2) that the program's coefficients, rounded to nearest, and the
+solver's tolerances change it by no more than SOLVER_TOLERANCE. The row that cuts the program off above an attained margin
+removes no minimum.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -20,11 +25,12 @@ from solvers.problem import LinearProgram
 from solvers.result import SolveResult
 from verify.attack.pgd import PGD, lowest_margins
 from verify.bounds.nouns import Bounds
-from verify.bounds.tighten import Budget, claimed
+from verify.bounds.tighten import SOLVER_TOLERANCE, Budget, claimed
 from verify.certify.alpha import optimised
 from verify.certify.answer import Answer
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
+from verify.certify.tree import minimum
 from verify.encode.lp import Encoding, encode, with_binaries
 from verify.representable import representable
 from verify.specification import Query
@@ -67,12 +73,26 @@ def _solve(query: Query, bounds: Bounds, row: int, attained: float, budget: Budg
     """The claimed lower bound of one row of one input, and the solution's input, if there is one."""
     if budget.spent:
         return -np.inf, None
-    encoding = with_binaries(encode(query.network, query.region, bounds))
+    encoding = encode(query.network, query.region, bounds)
     C, d = query.specification.C[0, row].numpy(), float(query.specification.d[0, row])
+    if budget.solver.supports_warm_start:
+        found = minimum(encoding, encoding.objective(C, d), attained, _value(query, row), budget)
+        lower = found.lower - SOLVER_TOLERANCE * (1.0 + abs(found.lower))
+        return lower, None if found.point is None else _shaped(query, found.point)
+    encoding = with_binaries(encoding)
     objective, offset = encoding.objective(C, d)
     result: SolveResult = budget.solver.solve(cut_off(encoding, objective, offset, attained), budget.options())
-    x = None if result.x is None else torch.from_numpy(np.nan_to_num(encoding.point(result.x)))
-    return claimed(result), None if x is None else x.reshape(query.network.input_shape)
+    return claimed(result), None if result.x is None else _shaped(query, encoding.point(result.x))
+
+
+def _value(query: Query, row: int) -> Callable[[NDArray[np.float64]], float]:
+    """The margin of one row at a flattened input, in float64."""
+    C, d = query.specification.C[0, row], float(query.specification.d[0, row])
+    return lambda x: float(C @ query.network(_shaped(query, x).unsqueeze(0))[0]) + d
+
+
+def _shaped(query: Query, x: NDArray[np.float64]) -> Tensor:
+    return torch.from_numpy(np.nan_to_num(x)).reshape(query.network.input_shape)
 
 
 def cut_off(encoding: Encoding, row: NDArray[np.float64], offset: float, attained: float) -> LinearProgram:
