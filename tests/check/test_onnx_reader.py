@@ -336,7 +336,7 @@ def small():
     nodes = [NODE("Sub", ["x", "m"], ["0"]), NODE("Conv", ["0", "k"], ["1"], pads=[0, 1, 1, 1]), NODE("Relu", ["1"], ["2"]),
              NODE("Transpose", ["2"], ["3"], perm=[0, 2, 3, 1]), NODE("Reshape", ["3", "p"], ["4"]),
              NODE("MatMul", ["4", "w"], ["5"]), NODE("Add", ["5", "c"], ["y"])]  # fmt: skip
-    constants = {"m": floats(3, 1, 1), "k": floats(2, 3, 2, 2), "p": ints(-1, 24), "w": floats(24, 3), "c": floats(3)}
+    constants = {"m": floats(3, 1, 1), "k": floats(2, 3, 2, 2), "p": ints(-1, 32), "w": floats(32, 3), "c": floats(3)}
     return model(nodes, ["n", 3, 4, 3], constants).SerializeToString()
 
 
@@ -354,8 +354,8 @@ def _well_formed_or_refused(data):
 
 
 def test_a_file_that_is_cut_off_is_refused_or_read_in_bounded_time():
-    data = small() + b""
-    start = time.perf_counter()
+    data, start = small(), time.perf_counter()
+    assert _well_formed_or_refused(data)
     assert not any(_well_formed_or_refused(data[:n]) for n in range(0, len(data) - 8, 7))
     assert time.perf_counter() - start < 20
 
@@ -368,7 +368,7 @@ def test_flipped_bits_give_a_refusal_or_a_network_in_bounded_time():
         for position in rng.integers(0, len(data), rng.integers(1, 4)):
             changed[position] ^= 1 << int(rng.integers(8))
         read_well += _well_formed_or_refused(bytes(changed))
-    assert 0 < read_well < 3000  # most bits are in weights and names
+    assert 1000 < read_well < 3000  # most bits are in weights
     assert time.perf_counter() - start < 60
 
 
@@ -401,7 +401,7 @@ def _same_as_the_others(path):
     assert_same(plain, nodes, [d.dim_value or 1 for d in value], tolerance=1e-4)
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS])
+@pytest.mark.parametrize("name", list(MODELS))
 def test_relus_and_the_input_are_those_of_the_importer(name):
     nodes, shape, constants, opsets = MODELS[name]
     made = model(nodes, shape, constants, opset=opsets[-1])
