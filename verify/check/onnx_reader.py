@@ -13,9 +13,10 @@ import math
 import struct
 import zlib
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Context, Decimal
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,19 +28,17 @@ MAX_RANK = 8
 OPSETS = range(7, 26)  # since 7 the ops below have only turned attributes into inputs, and got types
 _DOMAINS = ("", "ai.onnx")
 _DTYPES = {1: "f4", 6: "i4", 7: "i8", 11: "f8"}
+_WINDOWS = {"strides": [1, 1], "dilations": [1, 1], "pads": [0, 0, 0, 0]}
+_EPSILON = float(np.float32(1e-5))  # attributes are float32 numbers
 # Least and most inputs, and the attributes with what they are when absent ([]: not given). Those in _FIXED must be as they are
 # here; momentum, ratio and seed say nothing about a network that is only executed. Others are refused.
 _OPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     **{op: (2, 2, {}) for op in ("Add", "Div", "MatMul", "Mul", "Sub")},
     **{op: (1, 1, {}) for op in ("Identity", "Relu")},
     **{op: (1, 2, {"axes": []}) for op in ("Squeeze", "Unsqueeze")},
-    "BatchNormalization": (
-        5,
-        5,
-        {"epsilon": float(np.float32(1e-5)), "momentum": 0.9, "spatial": 1, "training_mode": 0},
-    ),
+    "BatchNormalization": (5, 5, {"epsilon": _EPSILON, "momentum": 0.9, "spatial": 1, "training_mode": 0}),
     "Constant": (0, 0, {"value": np.zeros(0), "value_float": 0.0, "value_int": 0, "value_ints": []}),
-    "Conv": (2, 3, {"auto_pad": b"NOTSET", "dilations": [], "group": 1, "kernel_shape": [], "pads": [], "strides": []}),
+    "Conv": (2, 3, {**_WINDOWS, "auto_pad": b"NOTSET", "group": 1, "kernel_shape": []}),
     "Dropout": (1, 2, {"ratio": 0.5, "seed": 0}),
     "Flatten": (1, 1, {"axis": 1}),
     "Gemm": (2, 3, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
@@ -60,6 +59,10 @@ class Value:
 
 def _strip(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
+
+
+def _turned(array: Array) -> Array:
+    return array.swapaxes(-1, -2) if array.ndim > 1 else array
 
 
 def read(data: bytes, *, limit: int = 1 << 30) -> list[dict[str, Any]]:
@@ -108,18 +111,16 @@ def _tensor(t: Message) -> tuple[str, Array]:
 
 
 def _attribute(a: Message) -> tuple[str, Any]:
-    name, kind, value = a.one(a.texts(1), ""), a.one(a.ints(20), 0), None
-    if kind == 1:
-        value = struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))[0]
-    elif kind == 2:
-        value = a.one(a.ints(3), 0)
-    elif kind == 3:
-        value = a.one(a.blobs(4), b"")
-    elif kind == 4:
-        value = _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1]
-    elif kind == 7:
-        value = a.ints(8)
-    need(value is not None, a.where, f"attribute {name!r} has a value of type {kind}, which is not supported")
+    name, kind = a.one(a.texts(1), ""), a.one(a.ints(20), 0)
+    readers: dict[int, Callable[[], Any]] = {
+        1: lambda: struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))[0],
+        2: lambda: a.one(a.ints(3), 0),
+        3: lambda: a.one(a.blobs(4), b""),
+        4: lambda: _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1],
+        7: lambda: a.ints(8),
+    }
+    need(kind in readers, a.where, f"attribute {name!r} has type {kind}; {list(readers)} are supported")
+    value = readers[kind]()
     a.end(13)  # a text; values of another type are left
     return name, value
 
@@ -141,9 +142,7 @@ class _Reader:
         """The shape, when there is memory for an array of it."""
         self.left -= 8 * math.prod(shape)
         fits = self.left >= 0 and len(shape) <= MAX_RANK and min(shape, default=1) > 0
-        self.need(
-            fits, f"shape {list(shape)}: more than {MAX_RANK} axes, empty, or too large for the memory that is allowed"
-        )
+        self.need(fits, f"shape {list(shape)}: empty, more than {MAX_RANK} axes, or too large for the memory allowed")
         return shape
 
     def define(self, name: str, meaning: Value | Array) -> None:
@@ -168,13 +167,12 @@ class _Reader:
         uses = Counter([name for _, names, _ in nodes for name in names] + outputs)
         for n, names, results in nodes:
             self.node(n, names, results, uses)
-        result: Any = self.names.get(outputs[0])
-        self.where = "output"
+        self.where, result = "output", cast(Value, self.names.get(outputs[0]))
         vector = isinstance(result, Value) and len(_strip(result.shape)) == 1
         self.need(vector, f"{outputs[0]!r} is not a vector that depends on the input")
         live = {result.node}
         for k in range(result.node, 0, -1):
-            live |= set(self.nodes[k]["inputs"]) if k in live else set()
+            live.update(self.nodes[k]["inputs"] if k in live else ())
         place = {k: n for n, k in enumerate(sorted(live))}
         moved = [{**self.nodes[k], "inputs": [place[i] for i in self.nodes[k]["inputs"]]} for k in place if k]
         self.nodes = [self.nodes[0], *moved]
@@ -210,7 +208,7 @@ class _Reader:
             made = self.result()
         except Unreadable:
             raise
-        except ValueError as error:  # numpy's words on shapes and axes that do not fit
+        except (ValueError, OverflowError) as error:  # numpy's words on shapes and axes that do not fit
             raise Unreadable(f"{self.where}: {error}") from error
         alone = uses[outputs[0]] == 1
         self.define(outputs[0], replace(made, bare=made.bare and alone) if isinstance(made, Value) else made)
@@ -228,32 +226,27 @@ class _Reader:
                 return self.arithmetic()
             case "Gemm":
                 value, weight, transposed = self.value(0), self.constant(1, 2), self.attribute("transB")
-                self.need(
-                    len(value.shape) == 2 and transposed in (0, 1),
-                    f"{value.shape} has not two axes, or transB is not 0 or 1",
-                )
+                self.need(len(value.shape) == 2 and transposed in (0, 1), "two axes, and transB 0 or 1, are supported")
                 product = self.affine(value, weight if transposed else weight.T)
                 result = self.shifted(product, self.constant(2)) if len(self.args) == 3 else product
                 self.need(result.shape == product.shape, f"C is larger than the product, {product.shape}")
                 return result
             case "MatMul" if isinstance(self.args[1], np.ndarray):
                 return self.affine(self.value(0), self.constant(1, 2).T)
-            case "MatMul" if len(self.value(1).shape) == 1:
-                return self.affine(self.value(1), self.constant(0, 2))
             case "MatMul":  # W v is the transpose of (transpose of v) @ transpose of W
-                return self.turned(self.affine(self.turned(self.value(1)), self.constant(0, 2)))
+                product = self.affine(self.move(self.value(1), _turned), self.constant(0, 2))
+                return self.move(product, _turned)
             case "BatchNormalization":
                 return self.normalised()
             case "Conv":
                 return self.conv()
-        if isinstance(self.args[0], np.ndarray):
-            return self.moved(self.args[0])
-        return self.select(self.value(0), self.moved(self.positions(self.value(0))))
+        constant = isinstance(self.args[0], np.ndarray)
+        return self.moved(self.args[0]) if constant else self.move(self.value(0), self.moved)
 
     def emit(self, op: str, shape: tuple[int, ...], *inputs: Value, **keys: Any) -> Value:
-        keys |= {"inputs": [v.node for v in inputs]} if inputs else {}
+        reads = {"inputs": [v.node for v in inputs]} if inputs else {}
         keys |= {"shape": list(_strip(shape))} if op in ("input", "reshape") else {}
-        self.nodes.append({"op": op, **keys})
+        self.nodes.append({"op": op, **reads, **keys})
         return Value(len(self.nodes) - 1, self.room(shape), bare=op in ("affine", "scale"))
 
     def value(self, k: int) -> Value:
@@ -263,13 +256,10 @@ class _Reader:
 
     def constant(self, k: int, rank: int | None = None) -> Array:
         arg: Array = self.args[k]
-        good = (
-            isinstance(arg, np.ndarray)
-            and arg.dtype == self.dtype
-            and rank in (None, arg.ndim)
-            and np.isfinite(arg).all()
-        )
-        self.need(good, f"input {k} must be a finite constant of {self.dtype}" + (f" with {rank} axes" if rank else ""))
+        fits = isinstance(arg, np.ndarray) and arg.dtype == self.dtype
+        self.need(fits, f"input {k} must be a constant of {self.dtype}")
+        self.need(rank in (None, arg.ndim), f"input {k} has {arg.ndim} axes, {rank} are supported")
+        self.need(np.isfinite(arg).all(), f"input {k} has numbers that are infinite or NaN")
         return arg
 
     def attribute(self, name: str) -> Any:
@@ -280,31 +270,22 @@ class _Reader:
         if len(self.args) < 2:
             return tuple(self.attribute(name))
         arg = self.args[1]
-        good = (
-            isinstance(arg, np.ndarray)
-            and arg.dtype.kind == "i"
-            and arg.ndim == 1
-            and arg.size
-            and name not in self.given
-        )
-        self.need(good, f"{name} must be a constant list of integers, given once")
+        good = isinstance(arg, np.ndarray) and arg.dtype.kind == "i" and arg.ndim == 1 and arg.size > 0
+        self.need(good and name not in self.given, f"{name} must be a constant list of integers, given once")
         return tuple(arg.tolist())
 
-    def positions(self, value: Value) -> Array:
-        return np.arange(math.prod(self.room(value.shape))).reshape(value.shape)
-
-    def select(self, value: Value, index: Array) -> Value:
-        flat = index.reshape(math.prod(self.room(index.shape)))
-        if not np.array_equal(flat, np.arange(math.prod(value.shape))):
-            return self.emit("select", index.shape, value, index=flat.reshape(_strip(index.shape)))
-        same = _strip(index.shape) == _strip(value.shape)
+    def move(self, value: Value, arrange: Callable[[Array], Array]) -> Value:
+        """The value arranged like the positions in it; -1 for a zero."""
+        positions = np.arange(math.prod(self.room(value.shape)), dtype=np.int64)
+        index = arrange(positions.reshape(value.shape))
+        flat, shape = index.reshape(math.prod(self.room(index.shape))), _strip(index.shape)
+        if not np.array_equal(flat, positions):
+            return self.emit("select", index.shape, value, index=flat.reshape(shape).copy())
+        same = shape == _strip(value.shape)
         return replace(value, shape=index.shape) if same else self.emit("reshape", index.shape, value)
 
     def spread(self, value: Value, shape: tuple[int, ...]) -> Value:
-        return self.select(value, np.broadcast_to(self.positions(value), self.room(shape)))
-
-    def turned(self, value: Value) -> Value:
-        return self.select(value, self.positions(value).swapaxes(-1, -2))
+        return self.move(value, lambda positions: np.broadcast_to(positions, self.room(shape)))
 
     def moved(self, a: Array) -> Array:
         """A constant, or the positions in a value, as an op that changes no number arranges them."""
@@ -328,9 +309,8 @@ class _Reader:
         return a
 
     def affine(self, value: Value, weight: Array) -> Value:
-        fits = value.shape and value.shape[-1] == weight.shape[1]
-        self.need(fits, f"a value of shape {list(value.shape)} meets weights for {weight.shape[1]} numbers")
-        self.room(weight.shape)
+        fits = value.shape[-1:] == self.room(weight.shape)[1:]
+        self.need(fits, f"a value of shape {value.shape} meets weights for {weight.shape[1]} numbers")
         return self.emit("affine", (*value.shape[:-1], len(weight)), value, weight=weight.copy())
 
     def scaled(self, value: Value, weight: Array, **keys: int) -> Value:
@@ -356,17 +336,17 @@ class _Reader:
             shape = np.broadcast_shapes(a.shape, b.shape)
             return self.emit("add", shape, self.spread(a, shape), self.spread(b, shape))
         k = int(isinstance(a, np.ndarray))
-        value, constant, minus = self.value(k), self.constant(1 - k), -np.ones((), self.dtype)
+        value, constant, one = self.value(k), self.constant(1 - k), np.ones((), self.dtype)
         if self.op == "Div":
             powers = not k and (np.abs(np.frexp(constant)[0]) == 0.5).all()
             self.need(powers, "only a division by powers of two is supported: another is no multiplication by a number")
             with np.errstate(over="ignore"):
-                constant = 1 / constant
+                constant = one / constant
         if self.op in ("Mul", "Div"):
             return self.scaled(value, constant)
         if self.op == "Sub" and k:
-            value = self.scaled(value, minus)
-        return self.shifted(value, minus * constant if self.op == "Sub" and not k else constant)
+            value = self.scaled(value, -one)
+        return self.shifted(value, -constant if self.op == "Sub" and not k else constant)
 
     def normalised(self) -> Value:
         """(v - mean) * w + b with w = scale / sqrt(variance + epsilon).
@@ -376,15 +356,13 @@ class _Reader:
         """
         value, (scale, bias, mean, variance) = self.value(0), [self.constant(k, 1) for k in range(1, 5)]
         fits = len(value.shape) > 1 and all(a.shape == value.shape[1:2] for a in (scale, bias, mean, variance))
-        self.need(
-            fits, f"a value of shape {list(value.shape)} needs one number of each kind for each entry of its axis 1"
-        )
+        self.need(fits, f"a value of shape {value.shape} needs one number of each kind for each entry of its axis 1")
         digits, epsilon, weights = Context(prec=60), self.attribute("epsilon"), []
+        self.need(abs(epsilon) < math.inf, f"epsilon is {epsilon}")
         for s, v in zip(scale.tolist(), variance.tolist(), strict=True):
-            self.need(
-                abs(epsilon) < math.inf and Decimal(v) + Decimal(epsilon) > 0, f"variance {v} + epsilon {epsilon}"
-            )
-            w = digits.divide(Decimal(s), digits.sqrt(digits.add(Decimal(v), Decimal(epsilon))))
+            total = digits.add(Decimal(v), Decimal(epsilon))
+            self.need(total > 0, f"variance {v} + epsilon {epsilon} is not positive")
+            w = digits.divide(Decimal(s), digits.sqrt(total))
             weights.append(float(w))
             self.need(s == 0 or abs(weights[-1]) >= 2.0**-1022, f"the factor {w} is too small for float64")
         shape = (len(mean), *(1,) * len(value.shape[2:]))
@@ -393,25 +371,22 @@ class _Reader:
 
     def conv(self) -> Value:
         value, weight = self.value(0), self.constant(1, 4)
-        stride, dilation = self.attribute("strides") or [1, 1], self.attribute("dilations") or [1, 1]
-        pads, groups, auto = self.attribute("pads") or [0] * 4, self.attribute("group"), self.attribute("auto_pad")
+        names = ("strides", "dilations", "pads", "group", "kernel_shape", "auto_pad")
+        stride, dilation, pads, groups, kernel, auto = map(self.attribute, names)
         plane = len(value.shape) == 4 and value.shape[0] == 1 and [len(stride), len(dilation), len(pads)] == [2, 2, 4]
         self.need(plane, f"its value has the shape {value.shape}; two-dimensional ones, (1, c, h, w), are supported")
-        (channels, *size), (outputs, each, *kernel) = value.shape[1:], weight.shape
+        (channels, *size), (outputs, each, *window) = value.shape[1:], weight.shape
         good = groups > 0 and each * groups == channels and outputs % groups == 0 and min(stride + dilation) > 0
-        good = good and self.attribute("kernel_shape") in ([], kernel) and min(pads) >= 0
-        good = good and (auto == b"NOTSET" or (auto == b"VALID" and not any(pads)))
-        self.need(
-            good,
-            f"{self.given} is not supported with weights {weight.shape} (auto_pad: only NOTSET, or VALID without pads)",
-        )
+        good = good and kernel in ([], window) and min(pads) >= 0
+        self.need(good, f"{self.given} with weights of shape {weight.shape} and a value of shape {value.shape}")
+        explicit = auto == b"NOTSET" or (auto == b"VALID" and not any(pads))
+        self.need(explicit, f"'auto_pad' = {auto!r}; only NOTSET, or VALID without pads, are supported")
         padded = [n + pads[k] + pads[k + 2] for k, n in enumerate(size)]
         self.room((channels, *padded))
         if pads[:2] != pads[2:]:
-            index = np.full((1, channels, *padded), -1)
-            index[:, :, pads[0] : pads[0] + size[0], pads[1] : pads[1] + size[1]] = self.positions(value)
-            value, pads = self.select(value, index), [0] * 4
-        out = [(n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(padded, kernel, dilation, stride, strict=True)]
+            margins = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
+            value, pads = self.move(value, lambda positions: np.pad(positions, margins, constant_values=-1)), [0] * 4
+        out = [(n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(padded, window, dilation, stride, strict=True)]
         keys = {"stride": stride, "padding": pads[:2], "dilation": dilation, "groups": groups}
         if len(self.args) == 3:
             keys["bias"] = self.constant(2, 1)
