@@ -4,6 +4,7 @@ import gzip
 import subprocess
 import sys
 import time
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -104,3 +105,24 @@ def test_the_reader_needs_numpy_and_nothing_else():
         check=True,
     )
     assert done.stdout.strip() == "[] ['verify.check', 'verify.check.onnx_reader', 'verify.check.protobuf']"
+
+
+CHAIN = [NODE("Transpose", ["x", "t0", "t1", "t2"][k : k + 1], [["t0", "t1", "t2", "y"][k]]) for k in range(4)]
+HOSTILE = {
+    "a value moved again and again": model(CHAIN, [1, 500, 500]).SerializeToString(),
+    "endless padding": model(
+        [NODE("Conv", ["x", "k"], ["y"], pads=[0, 0, 2**40, 2**40])], [1, 1, 3, 3], {"k": floats(1, 1, 1, 1)}
+    ).SerializeToString(),
+    "a bomb": gzip.compress(bytes(1 << 28)),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files_are_refused_in_bounded_memory(name):
+    tracemalloc.start()
+    try:
+        with pytest.raises(Unreadable):
+            read(HOSTILE[name], limit=1 << 24)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 28
+    finally:
+        tracemalloc.stop()
