@@ -39,7 +39,9 @@ class File:
         digest = sha256(dumps({k: v for k, v in self.document.items() if k != "content"}).encode())
         for name in sorted(self.arrays):
             array = self.arrays[name]
-            digest.update(f"\n{name} {DTYPES[array.dtype.str[1:]]} {dumps(list(array.shape))}\n".encode() + array.tobytes())
+            digest.update(
+                f"\n{name} {DTYPES[array.dtype.str[1:]]} {dumps(list(array.shape))}\n".encode() + array.tobytes()
+            )
         return digest.hexdigest()
 
     def data(self, *, hashed: bool = True) -> bytes:
@@ -49,7 +51,11 @@ class File:
         position = 0
         for name, array in self.arrays.items():
             end = position + array.nbytes
-            header[name] = {"dtype": DTYPES[array.dtype.str[1:]], "shape": list(array.shape), "data_offsets": [position, end]}
+            header[name] = {
+                "dtype": DTYPES[array.dtype.str[1:]],
+                "shape": list(array.shape),
+                "data_offsets": [position, end],
+            }
             position = end
         return container(dumps(header), b"".join(array.tobytes() for array in self.arrays.values()))
 
