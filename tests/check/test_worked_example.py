@@ -28,7 +28,6 @@ def test_the_example_is_accepted_with_its_margin(arithmetic: str) -> None:
 def test_the_text_has_the_network_and_the_claim_of_the_bytes() -> None:
     assert sha256(NETWORK).hexdigest() in TEXT
     assert f"{len(NETWORK)} bytes" in TEXT
-    assert str(example().document["claim"]["rows"]) == "4"  # arrays are named in the order of their use
     for step in STEPS:
         assert re.search(rf'"op": "{step["op"]}"', TEXT)
 
