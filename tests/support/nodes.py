@@ -117,6 +117,7 @@ def nasty(generator: np.random.Generator, kind: str) -> list[dict[str, Any]]:
         affine[0]["weight"][1::2] = affine[0]["weight"][::2]
         affine[1]["weight"][:, ::2] *= 1e17
         affine[1]["weight"][:, 1::2] = -affine[1]["weight"][:, ::2] * (1 + 2.0**-52)
+        affine[2]["weight"][1] = -affine[2]["weight"][0] * (1 + 2.0**-30)
     elif kind == "subnormal":
         affine[0]["weight"] *= 1e-160
         affine[0]["bias"] *= 1e-310
