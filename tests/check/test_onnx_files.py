@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.nodes import relu_sizes
+from support.onnx_nodes import relu_sizes
 from support.onnx_models import NODE, assert_same, floats, ints, model
 
 import verify

@@ -5,7 +5,7 @@ import gzip
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from support.nodes import relu_sizes
+from support.onnx_nodes import relu_sizes
 from support.onnx_models import NODE, assert_same, floats, ints, model
 
 from verify.check.onnx_reader import read

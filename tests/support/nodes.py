@@ -1,102 +1,132 @@
-"""Evaluation in float64 of the nodes of verify/check/FORMAT.md, section 2: the second opinion that readers are compared with."""
+"""Networks of FORMAT.md's nodes: random and nasty ones, evaluated point by point in plain loops, in fractions or float32."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
+from support.certificates import dense
 
-def evaluate(nodes: list[dict[str, Any]], x: np.ndarray) -> np.ndarray:
-    """The value of the last node for one input; raises AssertionError for nodes that are not of the format."""
-    values: list[np.ndarray] = []
-    for position, node in enumerate(nodes):
-        assert set(node) <= KEYS[node["op"]], node
-        assert node["op"] == "input" or all(0 <= i < position for i in node["inputs"])
-        args = [x.astype(np.float64)] if node["op"] == "input" else [values[i] for i in node["inputs"]]
-        values.append(RULES[node["op"]](node, *args))
-    assert values[-1].ndim == 1
+Number = Callable[[Any], Any]
+
+
+def evaluate(nodes: list[dict[str, Any]], x: np.ndarray, number: Number = Fraction) -> np.ndarray:
+    """The output for one input, every operation done in numbers of type ``number``, one after another."""
+
+    def numbers(array: Any) -> np.ndarray:
+        flat = [number(value) for value in np.asarray(array, dtype=np.float64).ravel().tolist()]
+        return np.array([*flat, None], dtype=object)[:-1].reshape(np.shape(array))
+
+    values: list[np.ndarray] = [x]
+    for node in nodes[1:]:
+        inputs = [values[i] for i in node["inputs"]]
+        v = inputs[0]
+        if node["op"] == "relu":
+            value = np.where(v > 0, v, number(0))
+        elif node["op"] == "add":
+            value = v + inputs[1]
+        elif node["op"] == "concat":
+            value = np.concatenate(inputs, axis=node["axis"])
+        elif node["op"] == "reshape":
+            value = v.reshape(node["shape"])
+        elif node["op"] == "select":
+            flat = [v.ravel()[i] if i >= 0 else number(0) for i in node["index"].ravel().tolist()]
+            value = np.array([*flat, None], dtype=object)[:-1].reshape(node["index"].shape)
+        elif node["op"] == "scale":
+            value = v * numbers(node["weight"])
+        elif node["op"] == "affine":
+            value = v @ numbers(node["weight"]).T
+        else:
+            value = convolved(node, numbers(node["weight"]), v, number)
+        bias = node.get("bias")
+        if bias is not None:
+            short = node["op"] == "conv" and np.ndim(bias) == 1
+            value = value + (numbers(bias)[:, None, None] if short else numbers(bias))
+        values.append(value)
     return values[-1]
 
 
-def relu_sizes(nodes: list[dict[str, Any]]) -> list[int]:
-    """The numbers of neurons of the ReLUs, in order."""
-    sizes: list[int] = []
-
-    def counted(node: dict[str, Any], v: np.ndarray) -> np.ndarray:
-        sizes.append(v.size)
-        return np.maximum(v, 0)
-
-    values: list[np.ndarray] = []
-    for node in nodes:
-        args = [np.zeros(node["shape"])] if node["op"] == "input" else [values[i] for i in node["inputs"]]
-        values.append((counted if node["op"] == "relu" else RULES[node["op"]])(node, *args))
-    return sizes
-
-
-def _input(node, x):
-    assert x.shape == tuple(node["shape"])
-    return x
+def convolved(node: dict[str, Any], weight: np.ndarray, v: np.ndarray, number: Number) -> np.ndarray:
+    outs, ins, high, wide = weight.shape
+    (s, t), (p, q), (a, b), groups = node["stride"], node["padding"], node["dilation"], node["groups"]
+    rows = (v.shape[1] + 2 * p - a * (high - 1) - 1) // s + 1
+    columns = (v.shape[2] + 2 * q - b * (wide - 1) - 1) // t + 1
+    out = np.full((outs, rows, columns), number(0), dtype=object)
+    for o, i, j in np.ndindex(out.shape):
+        for c, k, m in np.ndindex(ins, high, wide):
+            row, column = i * s + k * a - p, j * t + m * b - q
+            if 0 <= row < v.shape[1] and 0 <= column < v.shape[2]:
+                out[o, i, j] = out[o, i, j] + weight[o, c, k, m] * v[o * groups // outs * ins + c, row, column]
+    return out
 
 
-def _affine(node, v):
-    weight, bias = node["weight"], node.get("bias")
-    assert weight.ndim == 2 and (bias is None or bias.shape == weight.shape[:1])
-    return v @ weight.astype(np.float64).T + (0 if bias is None else bias)
+def random_dense(generator: np.random.Generator, sizes: list[int], *, scale: float = 1.0) -> list[dict[str, Any]]:
+    pairs = pairwise(sizes)
+    return dense(*[(f32(generator.normal(size=(n, m)) * scale), f32(generator.normal(size=n) * 0.3)) for m, n in pairs])
 
 
-def _conv(node, v):
-    weight, bias, groups = node["weight"].astype(np.float64), node.get("bias"), node["groups"]
-    (sy, sx), (py, px), (dy, dx) = node["stride"], node["padding"], node["dilation"]
-    o, each, kh, kw = weight.shape
-    assert each * groups == v.shape[0] and o % groups == 0 and (bias is None or bias.shape == (o,))
-    padded = np.pad(v, ((0, 0), (py, py), (px, px)))
-    h, w = (padded.shape[1] - dy * (kh - 1) - 1) // sy + 1, (padded.shape[2] - dx * (kw - 1) - 1) // sx + 1
-    out = np.zeros((o, h, w))
-    for g in range(groups):
-        part, filters = padded[g * each : (g + 1) * each], slice(g * o // groups, (g + 1) * o // groups)
-        for y in range(kh):
-            for x in range(kw):
-                seen = part[:, y * dy : y * dy + sy * (h - 1) + 1 : sy, x * dx : x * dx + sx * (w - 1) + 1 : sx]
-                out[filters] += np.einsum("chw,oc->ohw", seen, weight[filters, :, y, x])
-    return out if bias is None else out + bias[:, None, None]
+def f32(array: np.ndarray) -> np.ndarray:
+    """Rounded to float32, and float64 again."""
+    return array.astype(np.float32).astype(np.float64)
 
 
-def _scale(node, v):
-    assert node["weight"].shape == v.shape and ("bias" not in node or node["bias"].shape == v.shape)
-    return v * node["weight"] + node.get("bias", 0)
+def every_op(generator: np.random.Generator, *, inexact: bool = False) -> list[dict[str, Any]]:
+    """A small network with every op: two convolutions (strides, padding, dilation, groups), a residual, a concatenation, ..."""
+
+    def normal(*shape: int) -> np.ndarray:
+        return f32(generator.normal(size=shape) * 0.6)
+
+    conv = {"op": "conv", "stride": [1, 2], "padding": [1, 0], "dilation": [1, 1], "groups": 1}
+    grouped = {"op": "conv", "stride": [1, 1], "padding": [1, 1], "dilation": [2, 1], "groups": 2}
+    index = np.array([[3, -1, 0], [3, 7, 5]], dtype=np.int64)
+    nodes = [
+        {"op": "input", "shape": [8]},
+        {"op": "scale", "inputs": [0], "weight": normal(8), "bias": normal(8)},
+        {"op": "reshape", "inputs": [1], "shape": [2, 2, 2], "bias": normal(2, 2, 2)},
+        {**conv, "inputs": [2], "weight": normal(2, 2, 3, 2), "bias": normal(2)},
+        {"op": "relu", "inputs": [3]},  # (2, 2, 1)
+        {**grouped, "inputs": [4], "weight": normal(4, 1, 2, 3)},  # (4, 2, 1)
+        {"op": "reshape", "inputs": [5], "shape": [8]},
+        {"op": "relu", "inputs": [6]},
+        {"op": "affine", "inputs": [7], "weight": normal(8, 8)},
+        {"op": "add", "inputs": [8, 0]},
+        {"op": "relu", "inputs": [9]},
+        {"op": "select", "inputs": [10], "index": index, "bias": normal(2, 3)},
+        {"op": "affine", "inputs": [11], "weight": normal(2, 3), "bias": normal(2)},
+        {"op": "concat", "inputs": [12, 11], "axis": 1},  # (2, 5)
+        {"op": "relu", "inputs": [13]},
+        {"op": "reshape", "inputs": [14], "shape": [10]},
+        {"op": "affine", "inputs": [15], "weight": normal(3, 10), "bias": normal(3)},
+        {"op": "add", "inputs": [16, 16]},
+    ]
+    if inexact:
+        nodes[3].update(weight_ulps=2**18, bias_error=np.array([1e-9, 0.0]))
+        nodes[8].update(bias_error=np.full(8, 1e-10))
+    return nodes
 
 
-def _reshape(node, v):
-    return v.reshape(node["shape"])
-
-
-def _select(node, v):
-    assert node["index"].dtype == np.int64 and node["index"].min() >= -1
-    return np.where(node["index"] < 0, 0.0, v.reshape(-1)[node["index"]])
-
-
-def _relu(node, v):
-    return np.maximum(v, 0)
-
-
-def _add(node, v, w):
-    assert v.shape == w.shape
-    return v + w
-
-
-RULES = {
-    "input": _input, "affine": _affine, "conv": _conv, "scale": _scale, "reshape": _reshape, "select": _select, "relu": _relu,
-    "add": _add,
-}  # fmt: skip
-_LINEAR = {"op", "inputs", "weight", "bias"}
-KEYS = {
-    "input": {"op", "shape"},
-    "affine": _LINEAR,
-    "conv": _LINEAR | {"stride", "padding", "dilation", "groups"},
-    "scale": _LINEAR | {"weight_ulps", "bias_error"},
-    "reshape": {"op", "inputs", "shape"},
-    "select": {"op", "inputs", "index"},
-    "relu": {"op", "inputs"},
-    "add": {"op", "inputs"},
-}
+def nasty(generator: np.random.Generator, kind: str) -> list[dict[str, Any]]:
+    """Networks on which careless rounding shows."""
+    nodes = random_dense(generator, {"deep": [3] + [4] * 50 + [2]}.get(kind, [3, 6, 6, 2]))
+    affine = [node for node in nodes if node["op"] == "affine"]
+    if kind == "cancelling":
+        affine[0]["weight"][1::2] = affine[0]["weight"][::2]
+        affine[1]["weight"][:, ::2] *= 1e17
+        affine[1]["weight"][:, 1::2] = -affine[1]["weight"][:, ::2] * (1 + 2.0**-52)
+        affine[2]["weight"][1] = -affine[2]["weight"][0] * (1 + 2.0**-30)
+    elif kind == "subnormal":
+        affine[0]["weight"] *= 1e-160
+        affine[0]["bias"] *= 1e-310
+        affine[1]["weight"] *= 1e-160
+        affine[2]["weight"] *= 1e150
+    elif kind == "tiny biases":
+        for node in affine:
+            node["bias"] = np.full_like(node["bias"], 1e-30)
+    elif kind == "huge and tiny":
+        affine[0]["weight"] *= 10.0 ** generator.integers(-150, 150, size=affine[0]["weight"].shape)
+        affine[1]["weight"] *= 10.0 ** generator.integers(-150, 140, size=affine[1]["weight"].shape)
+    return nodes

@@ -86,10 +86,12 @@ def _through_relu(model: Model, frame: Frame, relu: int, a: Array, multipliers: 
         np.where(active, 1.0, np.where(inactive, 0.0, _named(base, given.get(relu), shape)))
         for base, given in ((default, multipliers.lower), (chord, multipliers.upper))
     )
-    down = np.minimum(a, 0).reshape(shape)
-    out = np.maximum(a, 0).reshape(shape) * arithmetic.lift(low)  # one product of each pair is 0: one rounding
-    out += down * arithmetic.lift(high)
-    offset = (down * _offset(model, lower, upper, high, unstable)).sum(axis=-1)
+    out, below = np.maximum(a, 0).reshape(shape), np.minimum(a, 0).reshape(shape)
+    t = _offset(model, lower, upper, high, unstable)
+    offset = (below @ t.swapaxes(1, 2))[..., 0] if t.shape[1] == 1 else (below * t).sum(axis=-1)
+    out *= arithmetic.lift(low)
+    below *= arithmetic.lift(high)
+    out += below  # one of the two is 0: a single rounding
     out = out.reshape(a.shape)
     _subtract_beta(model, out, relu, multipliers, (lower[:, 0], upper[:, 0]))
     return out, offset.reshape(-1)

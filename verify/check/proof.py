@@ -19,7 +19,7 @@ from verify.check.region import minimum
 
 Array = NDArray[Any]
 MAX_OPEN = 256  # frames at once; a deep tree is one step
-_BUDGET = 2**25  # bytes of an array of coefficients
+_BUDGET = 2**23  # bytes of an array of coefficients
 
 
 @dataclass

@@ -1,0 +1,295 @@
+"""Every rule: certificates that are accepted, and changes of them that are rejected with their own reason."""
+
+from __future__ import annotations
+
+import lzma
+import re
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from support.certificates import File, ball, box, certificate, dense, i32, mix, network
+from support.worked_example import CLAUSES, NETWORK, REGION, STEPS, beta, example
+
+from verify.check import Report, check
+
+
+def i8(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int8)
+
+
+def i16(*values: int) -> np.ndarray:
+    return np.array(values, dtype=np.int16)
+
+
+# Both ReLUs are split. Leaf 0 (x >= 0 and -x >= 0) is not empty, the point 0 is in it; beta says that there 2 x is at most 0.
+TREE = {
+    "op": "tree",
+    "shape": i8(1, 1, 0, 0, 1, 0, 0),
+    "relu": i16(0, 0, 0),
+    "neuron": i32(0, 1, 1),
+    "multipliers": {**mix([1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]), "beta": beta(2)},
+}
+# 0: the whole, cut at 0; its halves are refuted by the two signs of x
+BOXES = {"op": "boxes", "cut": i16(0, -1, -1), "multipliers": mix([0, 0, 0], [1, 0, 1], [1, 1, 0])}
+ASSUME = {"op": "assume", "clause": 1}
+MARGIN = STEPS[0]
+SPLIT = STEPS[2]
+
+
+def with_tree(**changed: Any) -> list[dict[str, Any]]:
+    return [MARGIN, ASSUME, {**TREE, **changed}]
+
+
+ACCEPTED = {
+    "assume, split, bounds, refute": STEPS,
+    "tree": with_tree(),
+    "boxes": [MARGIN, ASSUME, BOXES],
+    "interval changes nothing": [{"op": "interval", "relu": 0}, *STEPS],
+    "a clause may be refuted twice": [*STEPS, *STEPS],
+    "parallel slopes": [{**MARGIN, "multipliers": {"default": "parallel"}}, *STEPS[1:]],
+    "slopes in every type": [
+        {**MARGIN, "multipliers": {"upper": {"0": {"at": i32(0, 1), "value": np.array([[half, half]], dtype=dtype)}}}}
+        for dtype, half in (("u1", 128), ("<u2", 32768), ("f4", 0.5), ("f8", 0.5))
+    ]
+    + STEPS[1:],
+}
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "exact"])
+@pytest.mark.parametrize("name", ACCEPTED)
+def test_accepted(name: str, arithmetic: str) -> None:
+    report = check(example(steps=ACCEPTED[name]).data(), NETWORK, arithmetic=arithmetic)
+    assert report.accepted, report.reason
+    assert 0.99 < report.margins[0] <= 1.0
+
+
+def slopes(value: Any, at: Any = (0, 1), kind: str = "lower") -> list[dict[str, Any]]:
+    given = {kind: {"0": {"at": i32(*at), "value": np.array(value)}}}
+    return [{**MARGIN, "multipliers": given}, *STEPS[1:]]
+
+
+def edited(number: int, **changed: Any) -> list[dict[str, Any]]:
+    return [{**step, **changed} if k == number else step for k, step in enumerate(STEPS)]
+
+
+REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
+    "a slope above 1": (
+        slopes([[0.5, np.nextafter(1, 2)]]),
+        r"step 0 \(margins\): lower of ReLU 0 has a slope outside",
+    ),
+    "a slope below 0": (
+        slopes([[0.5, -5e-324]], kind="upper"),
+        r"upper of ReLU 0 has a slope outside \[0, 1\], in row 0",
+    ),
+    "a slope that is NaN": (slopes([[0.5, np.nan]]), r"has an entry that is not a finite number"),
+    "slopes of no neuron": (
+        slopes([[0.5, 0.5]], at=(0, 2)),
+        r"at, lower of ReLU 0, is not strictly increasing from 0 to 1",
+    ),
+    "slopes of a neuron twice": (slopes([[0.5, 0.5]], at=(1, 1)), r"is not strictly increasing"),
+    "slopes of other rows": (slopes([[0.5, 0.5]] * 2), r"has 2 rows for 1 functionals"),
+    "slopes in a wrong type": (slopes(np.array([[1, 1]], dtype=np.int8)), r"is I8, not U8 or U16 or F32 or F64"),
+    "a ReLU that is not there": (
+        [{**MARGIN, "multipliers": {"lower": {"1": {}}}}, *STEPS[1:]],
+        r"lower names ReLU '1', and the network has 1",
+    ),
+    "an unknown default": ([{**MARGIN, "multipliers": {"default": "best"}}, *STEPS[1:]], r"default is 'best'"),
+    "an unknown multiplier": ([{**MARGIN, "multipliers": {"gamma": {}}}, *STEPS[1:]], r"an unknown key 'gamma'"),
+    "a negative mix": (
+        edited(4, multipliers=mix([1, 1, -5e-324])),
+        r"step 4 \(refute\): mix has a negative entry, in row 0",
+    ),
+    "mix of another clause": (edited(4, multipliers=mix([1])), r"mix has the shape \(1, 1\), not \(1, 3\)"),
+    "mix without a clause": (edited(0, multipliers=mix([1])), r"mix is given in a frame that assumes no clause"),
+    "beta where x may be negative": (
+        edited(0, multipliers={"beta": beta(1)}),
+        r"step 0 \(margins\): row 0: beta 1.0 of ReLU 0, neuron 0, whose argument is known to be from -1.0\d* to 1.0",
+    ),
+    "beta of the wrong sign": (edited(3, multipliers={"beta": beta(-1)}), r"step 3 .*beta -1.0 of ReLU 0, neuron 0"),
+    "beta twice": (
+        edited(3, multipliers={"beta": {"0": {"row": i32(0, 0), "at": i32(0, 0), "value": np.ones(2)}}}),
+        r"beta of ReLU 0 names a row and neuron twice",
+    ),
+    "beta of a row that is not there": (
+        edited(3, multipliers={"beta": {"0": {"row": i32(1), "at": i32(0), "value": np.ones(1)}}}),
+        r"names a row or a neuron that is not there, in entry 0",
+    ),
+    "halves of a split in the wrong order": ([*STEPS[:3], *STEPS[5:], *STEPS[3:5]], r"step 3 .*beta -1.0 of ReLU 0"),
+    "a dropped lemma": ([*STEPS[:3], *STEPS[4:]], r"step 3 \(refute\): clause 1: the derived bound is -1.75"),
+    "lemmas that come too late": ([*STEPS[:3], STEPS[4], STEPS[3], *STEPS[5:]], r"step 3 \(refute\): .*is -1.75"),
+    "one half is missing": (STEPS[:5], r"2 frames are still open after the last step"),
+    "more than two halves": ([*STEPS, STEPS[6]], r"step 7 \(refute\): it belongs in the assuming frame"),
+    "a clause that no step refutes": (STEPS[:1], r"clause 1 is not refuted by any step"),
+    "an assumption inside another": ([ASSUME, ASSUME], r"step 1 \(assume\): it belongs in the root frame"),
+    "margins under an assumption": ([ASSUME, MARGIN], r"step 1 \(margins\): it belongs in the root frame"),
+    "a margin of several rows": (edited(0, clauses=i32(1)), r"clause 1 has several rows: no margin"),
+    "a margin of no clause": (edited(0, clauses=i32(2)), r"names a clause that is not there"),
+    "an empty frame that is not": ([ASSUME, {"op": "empty"}], r"step 1 \(empty\): no interval of the frame is crossed"),
+    "a neuron that is not there": (edited(2, neuron=2), r"step 2 \(split\): the neuron of ReLU 0 is 2"),
+    "a neuron of text": (edited(2, neuron="0"), r"the neuron of ReLU 0 is '0', not an integer"),
+    "a neuron that is true": (edited(2, neuron=True), r"the neuron of ReLU 0 is True, not an integer"),
+    "an unknown op": ([*STEPS, {"op": "trust"}], r"step 7: no op that is known"),
+    "an unknown key": (edited(2, bound=1), r"step 2 \(split\): the step has an unknown key 'bound'"),
+    "a side that is 0": (edited(3, sides=i8(0)), r"sides has an entry other than 1 and -1"),
+    "neurons in a wrong type": (edited(3, neurons=np.array([1])), r"neurons is I64, not I32"),
+    "an array that is not there": (edited(3, neurons="9999"), r"neurons names '9999', which is no array of the file"),
+    "too many frames": ([ASSUME, *[SPLIT] * 300], r"over 256 frames are open at once"),
+    "a tree split at other neurons": (
+        with_tree(shape=i8(1, 1, 0, 0, 1, 0, 0), neuron=i32(1, 0, 0)),
+        r"step 2 \(tree\): leaf 1: the derived bound is -",
+    ),
+    "a tree with swapped leaves": (
+        with_tree(multipliers=mix([1, 0, 1], [1, 0, 1], [1, 1, 0], [1, 1, 0])),
+        r"step 2 \(tree\): leaf 0: the derived bound is -\d",
+    ),
+    "a tree cut short": (with_tree(shape=i8(1, 1, 0, 0, 1, 0)), r"shape is not that of a binary tree"),
+    "a tree that goes on": (
+        with_tree(shape=i8(0, 1, 1, 1, 0, 0, 0)),
+        r"entry 1 of shape follows a tree that is complete",
+    ),
+    "a tree of other entries": (with_tree(shape=i8(1, 1, 0, 3, 1, 0, 0)), r"shape is not that of a binary tree"),
+    "a tree split at no neuron": (with_tree(neuron=i32(0, 1, 2)), r"split 2 is at a neuron that is not there"),
+    "a leaf said to be empty": (
+        with_tree(shape=i8(1, 1, 2, 0, 1, 0, 0), multipliers=mix([1, 1, 0], [1, 0, 1], [1, 0, 1])),
+        r"step 2 \(tree\): entry 2 of shape: no interval is crossed",
+    ),
+    "boxes with a part missing": (
+        [ASSUME, {**BOXES, "cut": i16(0, -1), "multipliers": mix([1, 1, 0], [1, 0, 1])}],
+        r"2 parts, of which 1 are cut, are not one box cut again and again",
+    ),
+    "boxes that no cut makes": (
+        [ASSUME, {**BOXES, "cut": i16(-1, 0, -1)}],
+        r"3 parts, of which 1 are cut, are not one box cut again and again",
+    ),
+    "boxes with swapped halves": (
+        [ASSUME, {**BOXES, "multipliers": mix([0, 0, 0], [1, 1, 0], [1, 0, 1])}],
+        r"step 1 \(boxes\): part 1: the derived bound is -",
+    ),
+    "boxes cut along no input": (
+        [ASSUME, {**BOXES, "cut": i16(1, -1, -1)}],
+        r"cut has a coordinate that is not of the 1",
+    ),
+}
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "exact"])
+@pytest.mark.parametrize("name", REJECTED)
+def test_rejected_with_its_own_reason(name: str, arithmetic: str) -> None:
+    steps, reason = REJECTED[name]
+    report = check(example(steps=steps).data(), NETWORK, arithmetic=arithmetic)
+    assert rejected(report, reason)
+
+
+def rejected(report: Report, reason: str) -> bool:
+    assert not report.accepted
+    assert report.readable
+    assert re.search(reason, report.reason), report.reason
+    return True
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "exact"])
+def test_a_margin_is_what_was_derived_and_not_an_ulp_more(arithmetic: str) -> None:
+    derived = check(example().data(), NETWORK, arithmetic=arithmetic).margins[0]
+    most = np.float32(derived)
+    most = np.nextafter(most, np.float32(0)) if float(most) > derived else most
+    assert check(example(margins=[most, 0]).data(), NETWORK, arithmetic=arithmetic).accepted
+    over = np.nextafter(most, np.float32(2))
+    assert rejected(
+        check(example(margins=[over, 0]).data(), NETWORK, arithmetic=arithmetic),
+        rf"clause 0: derived margin {derived}, claimed {float(over)!r}",
+    )
+
+
+# The claim: what is changed, and whether the hash of the content is made anew.
+LABEL_NET = network(*dense(([[1], [-1]], None), ([[1, 1], [0, 0], [0, 0]], [1, 0, 0.5])))
+LABEL_STEPS = [{"op": "margins", "clauses": i32(0, 1), "multipliers": {}}]
+
+
+def labelled(region: Any = None, **changed: Any) -> File:
+    given = {"label": 0, "outputs": 3, "margins": [0.99, 0.49], **changed}
+    return certificate(LABEL_NET, region or ball([0.0], "1", clip=["-1", "1"]), LABEL_STEPS, **given)
+
+
+def put(*path: Any) -> Callable[[Any], None]:
+    """A change of the document: the last of ``path`` is what the place before it will hold."""
+
+    def change(document: Any) -> None:
+        for key in path[:-2]:
+            document = document[key]
+        document[path[-2]] = path[-1]
+
+    return change
+
+
+CLAIMS: dict[str, tuple[Callable[[Any], None], str]] = {
+    "another network": (
+        put("claim", "network", "identity", "0" * 64),
+        r"the claim is about the network 0{64}, this one is",
+    ),
+    "another label": (put("claim", "label", 1), r"are not all labels other than 1"),
+    "another target": (
+        put("claim", "targets", [2, 1]),
+        r"C and d are not those of label 0 against the targets \[2, 1\]",
+    ),
+    "a target left out": (put("claim", "targets", [1]), r"the targets \[1\] are not all labels other than 0"),
+    "a target of text": (put("claim", "targets", [1, "2"]), r"a target is '2', not an integer from 0 to 2"),
+    "no targets": (put("claim", "targets", None), r"a label and its targets come together"),
+    "unknown semantics": (put("claim", "semantics", "bfloat16"), r"semantics is 'bfloat16'"),
+    "another norm": (put("claim", "region", "norm", "l3"), r"the norm is 'l3'"),
+    "an epsilon with an exponent": (
+        put("claim", "region", "epsilon", "1e9"),
+        r"epsilon is '1e9', not a number such as",
+    ),
+    "a negative epsilon": (put("claim", "region", "epsilon", "-1"), r"epsilon is -1, negative"),
+    "epsilon over 0": (put("claim", "region", "epsilon", "1/0"), r"epsilon is '1/0', not a number"),
+    "an empty region": (put("claim", "region", "clip", ["2", "3"]), r"the region is empty"),
+    "a region of another kind": (put("claim", "region", "kind", "star"), r"the region is neither a box nor a ball"),
+    "an unknown key": (put("claim", "trusted", 1), r"the claim has an unknown key 'trusted'"),
+    "no made_by": (put("made_by", None), r"made_by is not an object of texts"),
+    "steps that are no list": (put("steps", {}), r"steps is not a list"),
+}
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_changed_claim_is_rejected_hashed_anew_or_not(name: str) -> None:
+    change, reason = CLAIMS[name]
+    file = labelled()
+    before = file.data()
+    assert check(before, LABEL_NET).accepted
+    change(file.document)
+    assert not check(file.data(hashed=False), LABEL_NET).accepted
+    assert rejected(check(file.data(), LABEL_NET), reason)
+
+
+def test_a_larger_region_no_longer_has_the_margin() -> None:
+    net = network(*dense(([[1], [-1]], None), ([[-1, -1], [0, 0]], [1.5, 0])))
+    steps = [{"op": "margins", "clauses": i32(0), "multipliers": {}}]
+    file = certificate(net, ball([0.0], "1", clip=[None, "1"]), steps, label=0, margins=[0.25])
+    assert check(file.data(), net).accepted
+    file.document["claim"]["region"]["epsilon"] = "7/5"
+    assert rejected(check(file.data(hashed=False), net), "^content is ")
+    assert rejected(check(file.data(), net), r"clause 0 \(target 1\): derived margin 0.[01]\d*, claimed 0.25")
+    file.document["claim"]["region"].update(epsilon="2", clip=None)
+    assert rejected(check(file.data(), net), r"clause 0 \(target 1\) is not refuted by any step")
+
+
+def test_another_file_of_the_same_network_fits_and_another_network_does_not() -> None:
+    file = labelled().data()
+    for other in (lzma.compress(LABEL_NET), zlib.compress(LABEL_NET)):
+        assert check(file, other).accepted
+    changed = network(*dense(([[1], [-1]], None), ([[1, 1], [0, 0], [0, 0]], [1, 0, np.nextafter(0.5, 1)])))
+    assert rejected(check(file, changed), "the claim is about the network")
+
+
+def test_the_claim_is_said_in_words() -> None:
+    words = check(labelled().data(), LABEL_NET).words
+    for part in ("linf(x - centre) <= 1", "from -1 to 1", "label 0", "target 2", "real arithmetic"):
+        assert part in words
+
+
+def test_clauses_need_not_be_of_a_label() -> None:
+    assert check(example(**CLAUSES, region=REGION).data(), NETWORK).accepted
+    assert rejected(check(example(region=box([1], [-1])).data(), NETWORK), "the region is empty")
