@@ -227,7 +227,7 @@ def put(*path: Any) -> Callable[[Any], None]:
 CLAIMS: dict[str, tuple[Callable[[Any], None], str]] = {
     "another network": (
         put("claim", "network", "identity", "0" * 64),
-        r"the claim is about the network 0{64}, this one is",
+        r"the claim is about the network '0{64}', this one is",
     ),
     "another label": (put("claim", "label", 1), r"are not all labels other than 1"),
     "another target": (

@@ -1,14 +1,16 @@
 """The two arithmetics behind one interface: float64 with a-priori error terms, always outwards, and rational numbers with none.
 
-The model of float64 (Higham, *Accuracy and Stability of Numerical Algorithms*, ch. 2-3): every operation gives ``(x op y)(1 + e) + f`` with
-``|e| <= u = 2^-53``, and ``|f| <= 2^-1075`` only where a product or quotient underflows. So a sum of n products, in any order and
-with or without fused multiply-add, misses by at most ``gamma(n) sum |x_i y_i| + 2 n 2^-1075``. ``up`` and ``down`` go to the next float64, which is past the
-exact result of the one operation that gave their argument. What overflowed becomes NaN, and a comparison with NaN is false.
+The model of float64 (Higham, *Accuracy and Stability of Numerical Algorithms*, ch. 2-3): every operation gives
+``(x op y)(1 + e) + f`` with ``|e| <= u = 2^-53``, and ``|f| <= 2^-1075`` only where a product or quotient underflows. So a sum of
+n products, in any order and with or without fused multiply-add, misses by at most ``gamma(n) sum |x_i y_i| + 2 n 2^-1075``.
+``up`` and ``down`` go to the next float64, which is past the exact result of the one operation that gave their argument. What
+overflowed becomes NaN, and a comparison with NaN is false.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from importlib import import_module
 from typing import Any, Protocol
@@ -18,11 +20,9 @@ from numpy.typing import NDArray
 
 from verify.check.reasons import Rejected, Unreadable, require
 
-_rational: Any = Fraction
-try:
+_rational: Any = Fraction  # slower, and the same numbers
+with suppress(ImportError):
     _rational = import_module("flint").fmpq
-except ImportError:  # slower, and the same numbers
-    pass
 
 Array = NDArray[Any]
 
@@ -143,8 +143,8 @@ def ratio(q: Any) -> tuple[int, int]:
 
 
 def round_fraction(numerator: int, denominator: int, side: int) -> float:
-    """The float64 next to a fraction: at most it for side -1, at least it for side 1. (Python's division of integers rounds correctly.)"""
-    try:
+    """The float64 next to a fraction: at most it for side -1, at least it for side 1."""
+    try:  # Python's division of integers rounds correctly
         nearest = numerator / denominator
     except OverflowError:
         raise Rejected("a derived number is beyond float64") from None

@@ -59,7 +59,7 @@ def backward(
 
 
 def _deliver(model: Model, forms: dict[int, Array], constant: Array, j: int, part: Array) -> Array:
-    """Add coefficients on the value of node j. A sum is rounded, and what it is of may be larger than itself: all three are charged."""
+    """Add coefficients on the value of node j. A sum is rounded, and may be smaller than its terms: all three are charged."""
     old = forms.get(j)
     forms[j] = part if old is None else old + part
     layer = model.layers[j]
@@ -86,19 +86,20 @@ def _through_relu(model: Model, frame: Frame, relu: int, a: Array, multipliers: 
         np.where(active, 1.0, np.where(inactive, 0.0, _named(base, given.get(relu), shape)))
         for base, given in ((default, multipliers.lower), (chord, multipliers.upper))
     )
-    out, below = np.maximum(a, 0).reshape(shape), np.minimum(a, 0).reshape(shape)
+    out: Array = np.maximum(a, 0).reshape(shape)
+    below: Array = np.minimum(a, 0).reshape(shape)
     t = _offset(model, lower, upper, high, unstable)
     offset = (below @ t.swapaxes(1, 2))[..., 0] if t.shape[1] == 1 else (below * t).sum(axis=-1)
     out *= arithmetic.lift(low)
     below *= arithmetic.lift(high)
     out += below  # one of the two is 0: a single rounding
-    out = out.reshape(a.shape)
-    _subtract_beta(model, out, relu, multipliers, (lower[:, 0], upper[:, 0]))
-    return out, offset.reshape(-1)
+    flat = out.reshape(a.shape)
+    _subtract_beta(model, flat, relu, multipliers, (lower[:, 0], upper[:, 0]))
+    return flat, offset.reshape(-1)
 
 
 def _offset(model: Model, lower: Array, upper: Array, slope: Array, unstable: Array) -> Array:
-    """``t = max(u (1 - s), -l s)``, upwards, and enlarged by what a sum of ``a t`` over the neurons may lose; 0 where the ReLU is linear."""
+    """``t = max(u (1 - s), -l s)``, upwards, enlarged by what a sum of ``a t`` may lose; 0 where the ReLU is linear."""
     arithmetic = model.arithmetic
     s, u, minus_l = (arithmetic.lift(np.where(unstable, x, 0.0)) for x in (slope, upper, -lower))
     t = np.maximum(arithmetic.up(u * arithmetic.up(1 - s)), arithmetic.up(minus_l * s))
@@ -127,8 +128,7 @@ def _subtract_beta(model: Model, out: Array, relu: int, multipliers: Multipliers
     wrong = ~((value == 0) | ((value > 0) & (lower >= 0)) | ((value < 0) & (upper <= 0)))
     if wrong.any():
         e = int(np.argmax(wrong))
-        raise Rejected(
-            f"row {int(row[e] if multipliers.rows is None else multipliers.rows[row[e]])}: beta {value[e]} of ReLU {relu}, neuron {int(at[e])}, "
-            f"whose argument is known to be from {lower[e]} to {upper[e]}"
-        )
+        number = int(row[e] if multipliers.rows is None else multipliers.rows[row[e]])
+        known = f"whose argument is known to be from {lower[e]} to {upper[e]}"
+        raise Rejected(f"row {number}: beta {value[e]} of ReLU {relu}, neuron {int(at[e])}, {known}")
     out[row, at] = out[row, at] - model.arithmetic.lift(value)

@@ -65,6 +65,10 @@ def read_claim(container: Container, nodes: list[Node]) -> Claim:
         integer(label, 0, outputs - 1, "the label")
         for target in listed(targets, "targets"):
             integer(target, 0, outputs - 1, "a target")
+        require(
+            len(rows) == total == outputs - 1,
+            f"{len(rows)} clauses of {total} rows for a label among {outputs} outputs",
+        )
         others = [t for t in range(outputs) if t != label]
         require(
             sorted(targets) == others, f"the targets {targets!s:.80} are not all labels other than {label}, once each"
@@ -72,8 +76,10 @@ def read_claim(container: Container, nodes: list[Node]) -> Claim:
         wanted = np.zeros((len(others), outputs))
         wanted[:, label] = 1
         wanted[np.arange(len(others)), targets] = -1
-        fits = len(rows) == len(others) == total and (c == wanted).all() and (d == 0).all()
-        require(bool(fits), f"C and d are not those of label {label} against the targets {targets!s:.80}")
+        require(
+            bool((c == wanted).all() and (d == 0).all()),
+            f"C and d are not those of label {label} against the targets {targets!s:.80}",
+        )
     starts = np.concatenate([[0], np.cumsum(rows)])
     return Claim(entry["semantics"] == "float32", region, starts, c, d, label, targets, margins)
 
@@ -86,10 +92,10 @@ def fits_network(container: Container, identity: str | None, file: str) -> str:
     if identity is not None:
         require(
             entry["identity"] == identity,
-            f"the claim is about the network {entry['identity']!s:.64}, this one is {identity}",
+            f"the claim is about the network {entry['identity']!r:.80}, this one is {identity}",
         )
         return f"the network whose identity is {identity}"
-    require(entry["file"] == file, f"the claim is about the file {entry['file']!s:.64}, this one is {file}")
+    require(entry["file"] == file, f"the claim is about the file {entry['file']!r:.80}, this one is {file}")
     return f"the network in the file with the SHA-256 {file}"
 
 

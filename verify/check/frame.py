@@ -16,7 +16,10 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Frame:
-    """The input box, flat (B, n_in), and for each ReLU the ends of its argument's interval, flat (B, n): float64. ``clause`` is assumed satisfied."""
+    """The input box, flat (B, n_in), and for each ReLU the interval of its argument, flat (B, n): float64.
+
+    ``clause`` is the one that is assumed to be satisfied.
+    """
 
     lower: Array
     upper: Array

@@ -1,4 +1,4 @@
-"""What is known of every node over the whole region: its interval, and the error terms that each arithmetic and semantics charges there.
+"""What is known of every node over the whole region: its interval, and the error terms of the arithmetic and the semantics.
 
 Every frame is a part of the region, so these magnitudes serve all frames, and an error term costs one dot product a node.
 """
@@ -75,10 +75,12 @@ def build_model(arithmetic: Arithmetic, nodes: list[Node], box: Ends, float32: b
         layers.append(_layer(arithmetic, node, layers, box, j in fed, float32))
     segments = []
     for j in relus:
-        needed = {nodes[j].inputs[0]}
-        for i in range(nodes[j].inputs[0], -1, -1):
-            if i in needed and nodes[i].op not in ("relu", "input"):
-                needed.update(nodes[i].inputs)
+        needed, waiting = set(), [nodes[j].inputs[0]]
+        while waiting:
+            i = waiting.pop()
+            if i not in needed and nodes[i].op != "relu":
+                waiting.extend(nodes[i].inputs)
+            needed.add(i)
         segments.append(sorted(needed))
     return Model(arithmetic, layers, relus, segments, float32)
 
@@ -179,10 +181,10 @@ def _layer(
 
 
 def _execution(arithmetic: Arithmetic, node: Node, fan: int, inputs: list[Ends], total: Array) -> Array:
-    """How far an execution in float32 may be from ``W v + b``, with ``total >= |W| |v| + |b|``: any order, fused or not, flushed or not.
+    """How far an execution in float32 may be from ``W v + b``, with ``total >= |W| |v| + |b|``.
 
-    The model is that of `arithmetic`, with ``u = 2^-24`` and fan + 1 roundings. Flushing small operands and results to zero adds less than ``2^-126``
-    times ``|v| + |w| + 4`` a product, which later roundings can at most double.
+    The model is that of `arithmetic`, with ``u = 2^-24`` and fan + 1 roundings, in any order, fused or not. Flushing small operands
+    and results to zero adds less than ``2^-126`` times ``|v| + |w| + 4`` a product, which later roundings can at most double.
     """
     unit = Fraction(fan + 3, 2**24)
     require(

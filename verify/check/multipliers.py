@@ -46,7 +46,7 @@ class Beta:
 
 @dataclass(frozen=True)
 class Multipliers:
-    """Those of S functionals (see FORMAT.md, rule `backward`); ``lower``, ``upper`` and ``beta`` by ReLU. ``rows``: their numbers in the step."""
+    """Those of S functionals (FORMAT.md, rule `backward`), by ReLU. ``rows``: which of the step's functionals they are."""
 
     parallel: bool = False
     lower: dict[int, Slopes] = field(default_factory=dict)
@@ -70,7 +70,7 @@ NO_MULTIPLIERS = Multipliers()
 def read_multipliers(
     container: Container, entry: Any, rows: int, widths: list[int], clause_rows: int | None
 ) -> Multipliers:
-    """The multipliers of ``rows`` functionals, for ReLUs of these ``widths``; ``clause_rows`` of the assumed clause, or None: no mix."""
+    """The multipliers of ``rows`` functionals, for ReLUs of these ``widths``. ``clause_rows``: of the assumed clause, if any."""
     fields(entry, (), ("default", "lower", "upper", "beta", "mix"), "multipliers")
     default = entry.get("default", "area")
     require(default in ("area", "parallel"), f"default is {default!r:.40}, not area or parallel")

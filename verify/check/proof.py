@@ -24,7 +24,7 @@ _BUDGET = 2**23  # bytes of an array of coefficients
 
 @dataclass
 class Proof:
-    """What the steps so far have established. ``frames`` are those that are open; each knows the frame that opens when it closes."""
+    """What the steps so far have established. ``frames`` are those that are open, each with the one that opens when it closes."""
 
     model: Model
     claim: Claim
@@ -105,7 +105,7 @@ def mixed(
 def pre_activation(
     proof: Proof, frame: Frame, relu: int, neurons: Array, sides: Array, multipliers: Multipliers
 ) -> Array:
-    """Lower bounds (B, S) of ``sides[s]`` times the argument of each neuron, in each of B frames. Where there are multipliers, B is 1."""
+    """Lower bounds (B, S) of ``sides[s]`` times the argument of each neuron, in each of B frames. B is 1 if there are multipliers."""
     model, count, found = proof.model, len(frame.lower), []
     node, step = model.argument(relu), batch(model, count)
     for begin in range(0, len(neurons), step):
@@ -122,7 +122,7 @@ def pre_activation(
 
 
 def refutations(proof: Proof, frame: Frame, multipliers: Multipliers) -> tuple[Array, Array]:
-    """Lower bounds (B,) of ``0 + mix`` in B frames, which take these multipliers, and the coefficients (B, n_in) of the forms on the input that they are minima of."""
+    """Lower bounds (B,) of ``0 + mix`` in B frames, and the coefficients (B, n_in) on the input that they come from."""
     forms, constant = mixed(proof.model, proof.claim, frame, multipliers, len(frame.lower))
     a, c = backward(proof.model, frame, forms, constant, multipliers)
     return minimum(proof.model, proof.claim.region, frame, a, c), a

@@ -29,7 +29,7 @@ class Ball:
 
 @dataclass(frozen=True)
 class Region:
-    """``box``: the bounding box, float64, outwards, (1, input's shape). ``ball``: of an l2 or l1 region, which is less than its box."""
+    """``box``: the bounding box, float64, outwards, (1, input's shape). ``ball``: for l2 and l1, which are less than their box."""
 
     box: Ends
     ball: Ball | None
@@ -67,7 +67,7 @@ def read_region(container: Container, entry: Any, shape: tuple[int, ...]) -> Reg
 
 
 def minimum(model: Model, region: Region, frame: Frame, a: Array, constant: Array) -> Array:
-    """At most ``min a . x + constant`` over the frame's boxes, and the ball: a (R, n_in), R a multiple of the frames. float64 (R,)."""
+    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (R,): a (R, n_in), R a multiple of the frames."""
     arithmetic = model.arithmetic
     least = _over_box(model, frame, a) if region.ball is None else _over_ball(model, region.ball, frame, a)
     return arithmetic.lower(arithmetic.down(constant + least))

@@ -65,7 +65,7 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
         "made_by is not an object of texts",
     )
     content = container.content()
-    require(document["content"] == content, f"content is {document['content']!s:.64}, and the file's is {content}")
+    require(document["content"] == content, f"content is {document['content']!r:.80}, and the file's is {content}")
     file = sha256(network).hexdigest()
     about = fits_network(container, identity, file)
     claim = read_claim(container, nodes)
@@ -89,7 +89,7 @@ def _network(data: bytes, max_bytes: int) -> tuple[list[Node], str | None]:
     if is_container(data):
         return from_container(read_container(data, max_bytes=max_bytes, form="reluproof network"))
     try:
-        raw = import_module("verify.check.onnx_reader").read(data)
+        raw = import_module("verify.check.onnx_reader").read(data, limit=max_bytes)
     except (ValueError, ImportError) as error:
         raise Unreadable(f"the network is neither a network file nor ONNX that can be read: {error!s:.300}") from None
     return build(raw), None
