@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from verify.check.frame import Frame
 from verify.check.linear import MOVED, WEIGHTED, backwards
 from verify.check.model import Model
-from verify.check.multipliers import NO_MULTIPLIERS, Multipliers, Slopes
-from verify.check.reasons import Rejected
+from verify.check.multipliers import NO_MULTIPLIERS, Beta, Multipliers, Slopes
 
 Array = NDArray[Any]
 
@@ -94,8 +93,12 @@ def _through_relu(model: Model, frame: Frame, relu: int, a: Array, multipliers: 
     below *= arithmetic.lift(high)
     out += below  # one of the two is 0: a single rounding
     flat = out.reshape(a.shape)
-    _subtract_beta(model, flat, relu, multipliers, (lower[:, 0], upper[:, 0]))
-    return flat, offset.reshape(-1)
+    offset = offset.reshape(-1)
+    beta = multipliers.beta.get(relu)
+    if beta is not None:
+        flat[beta.row, beta.at] = flat[beta.row, beta.at] - arithmetic.lift(beta.value)
+        offset = arithmetic.down(offset + _at_ends(model, beta, (lower[:, 0], upper[:, 0]), len(flat)))
+    return flat, offset
 
 
 def _offset(model: Model, lower: Array, upper: Array, slope: Array, unstable: Array) -> Array:
@@ -117,18 +120,17 @@ def _named(base: Array, given: Slopes | None, shape: tuple[int, int, int]) -> Ar
     return slopes
 
 
-def _subtract_beta(model: Model, out: Array, relu: int, multipliers: Multipliers, ends: tuple[Array, Array]) -> None:
-    """``- beta y`` is at most 0 where y is known to have the sign of beta; anywhere else a beta rejects."""
-    beta = multipliers.beta.get(relu)
-    if beta is None:
-        return
-    row, at, value = beta.row, beta.at, beta.value
-    frames = row * len(ends[0]) // len(out)
-    lower, upper = ends[0][frames, at], ends[1][frames, at]
-    wrong = ~((value == 0) | ((value > 0) & (lower >= 0)) | ((value < 0) & (upper <= 0)))
-    if wrong.any():
-        e = int(np.argmax(wrong))
-        number = int(row[e] if multipliers.rows is None else multipliers.rows[row[e]])
-        known = f"whose argument is known to be from {lower[e]} to {upper[e]}"
-        raise Rejected(f"row {number}: beta {value[e]} of ReLU {relu}, neuron {int(at[e])}, {known}")
-    out[row, at] = out[row, at] - model.arithmetic.lift(value)
+def _at_ends(model: Model, beta: Beta, ends: tuple[Array, Array], rows: int) -> Array:
+    """Downwards, the sum over each row of ``beta l`` where beta > 0 and ``beta u`` elsewhere.
+
+    It goes with ``- beta y``: neither ``- beta (y - l)`` nor ``- beta (y - u)`` is above 0.
+    """
+    arithmetic = model.arithmetic
+    frames = beta.row * len(ends[0]) // rows
+    known = np.where(beta.value > 0, ends[0][frames, beta.at], ends[1][frames, beta.at])
+    terms = arithmetic.lift(beta.value) * arithmetic.lift(known)
+    total, size = (arithmetic.lift(np.zeros(rows)) for _ in range(2))
+    np.add.at(total, beta.row, terms)
+    np.add.at(size, beta.row, np.abs(terms))
+    lost = arithmetic.gamma(4 * len(terms) + 64) * size + (len(terms) + 4) * arithmetic.tiny
+    return arithmetic.down(total - arithmetic.up(lost))

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 def check_boxes(proof: Proof, step: dict[str, Any]) -> None:
     """Part 2k + 1 and 2k + 2 are the halves of the k-th part that is cut, since both count level by level."""
-    require(proof.claim.region.ball is None, "boxes are for regions that are boxes or linf balls")
+    require(proof.region.ball is None, "boxes are for regions that are boxes or linf balls")
     cut = proof.container.array(step["cut"], "I16", (None,), "cut").astype(np.int64)
     size, cuts = proof.frame.lower.shape[1], np.flatnonzero(cut >= 0)
     require(bool(((cut >= -1) & (cut < size)).all()), f"cut has a coordinate that is not of the {size} of the input")

@@ -18,10 +18,11 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Claim:
-    """No x of ``region`` satisfies a clause: ``C[j] f(x) + d[j] <= 0`` in every row j of ``rows(k)``."""
+    """No x of the region ``regions[region_of[k]]`` satisfies clause k: ``C[j] f(x) + d[j] <= 0`` in every row j of ``rows(k)``."""
 
     float32: bool
-    region: Region
+    regions: list[Region]
+    region_of: list[int]
     starts: Array  # (K + 1,): where each clause's rows begin
     C: Array
     d: Array
@@ -46,12 +47,14 @@ class Claim:
 
 def read_claim(container: Container, nodes: list[Node]) -> Claim:
     """The claim of a certificate, for a network of these nodes."""
-    keys = ("network", "semantics", "region", "rows", "C", "d", "label", "targets", "margins")
+    keys = ("network", "semantics", "regions", "region_of", "rows", "C", "d", "label", "targets", "margins")
     entry = fields(container.document["claim"], keys, (), "the claim")
     require(entry["semantics"] in ("real", "float32"), f"semantics is {entry['semantics']!r:.40}, not real or float32")
-    region = read_region(container, entry["region"], nodes[0].shape)
+    regions = [read_region(container, region, nodes[0].shape) for region in listed(entry["regions"], "regions")]
     rows = container.array(entry["rows"], "I32", (None,), "rows").astype(np.int64)
     require(len(rows) >= 1 and bool((rows >= 1).all()), "there is no clause, or one without rows")
+    region_of = container.array(entry["region_of"], "I32", rows.shape, "region_of").tolist()
+    require(set(region_of) == set(range(len(regions))), "region_of names a region that is not there, or leaves one out")
     total, outputs = int(rows.sum()), nodes[-1].size
     c = container.array(entry["C"], "F64", (total, outputs), "C")
     d = container.array(entry["d"], "F64", (total,), "d")
@@ -69,6 +72,7 @@ def read_claim(container: Container, nodes: list[Node]) -> Claim:
             len(rows) == total == outputs - 1,
             f"{len(rows)} clauses of {total} rows for a label among {outputs} outputs",
         )
+        require(len(claim_regions := entry["regions"]) == 1, f"a label, and {len(claim_regions)} regions")
         others = [t for t in range(outputs) if t != label]
         require(
             sorted(targets) == others, f"the targets {targets!s:.80} are not all labels other than {label}, once each"
@@ -81,7 +85,7 @@ def read_claim(container: Container, nodes: list[Node]) -> Claim:
             f"C and d are not those of label {label} against the targets {targets!s:.80}",
         )
     starts = np.concatenate([[0], np.cumsum(rows)])
-    return Claim(entry["semantics"] == "float32", region, starts, c, d, label, targets, margins)
+    return Claim(entry["semantics"] == "float32", regions, region_of, starts, c, d, label, targets, margins)
 
 
 def fits_network(container: Container, identity: str | None, file: str) -> str:
@@ -103,11 +107,15 @@ def in_words(claim: Claim, network: str, margins: dict[int, float]) -> str:
     """What was proved, for a reader who has not seen the file. ``margins`` are the derived ones."""
     real = "as the function that its stored numbers define in real arithmetic"
     executed = "as executed in IEEE float32, in any order of summation, for float32 inputs"
-    lines = [f"For {claim.region.words},", network, f"({executed if claim.float32 else real})"]
-    if claim.label is None:
-        lines.append(f"satisfies none of the {claim.count} clauses of the certificate.")
+    meaning = executed if claim.float32 else real
+    if claim.label is not None:
+        every = f"For {claim.regions[0].words},"
+        lines = [every, network, f"({meaning})", f"gives label {claim.label} a larger output than every other label."]
     else:
-        lines.append(f"gives label {claim.label} a larger output than every other label.")
+        lines = [network[0].upper() + network[1:], f"({meaning})", "satisfies, in each region, none of its clauses:"]
+        for number, region in enumerate(claim.regions):
+            about = [str(clause) for clause, owner in enumerate(claim.region_of) if owner == number]
+            lines.append(f"  region {number}, {region.words}: clauses {', '.join(about)}")
     for clause in range(claim.count):
         found = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
         lines.append(f"  {claim.name(clause)}: {found}")

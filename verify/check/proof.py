@@ -8,14 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from verify.check.arithmetic import Arithmetic
 from verify.check.backward import backward
 from verify.check.claim import Claim
 from verify.check.container import Container
-from verify.check.frame import Frame
-from verify.check.model import Model
+from verify.check.frame import Frame, root_frame
+from verify.check.model import Model, build_model
 from verify.check.multipliers import Multipliers, read_multipliers
+from verify.check.network import Node
 from verify.check.reasons import Rejected, integer, require
-from verify.check.region import minimum
+from verify.check.region import Region, minimum
 
 Array = NDArray[Any]
 MAX_OPEN = 256  # frames at once; a deep tree is one step
@@ -24,12 +26,17 @@ _BUDGET = 2**23  # bytes of an array of coefficients
 
 @dataclass
 class Proof:
-    """What the steps so far have established. ``frames`` are those that are open, each with the one that opens when it closes."""
+    """What the steps so far have established. ``frames`` are those that are open, each with the one that opens when it closes.
 
-    model: Model
+    ``models``: the network over each region so far; the last is the current one.
+    """
+
+    arithmetic: Arithmetic
+    nodes: list[Node]
     claim: Claim
     container: Container
-    frames: list[tuple[Frame, Frame | None]]
+    models: list[Model] = field(default_factory=list)
+    frames: list[tuple[Frame, Frame | None]] = field(default_factory=list)
     refuted: set[int] = field(default_factory=set)
     margins: dict[int, float] = field(default_factory=dict)
     lemmas: int = 0
@@ -39,6 +46,29 @@ class Proof:
     def frame(self) -> Frame:
         """The current frame."""
         return self.frames[-1][0]
+
+    @property
+    def model(self) -> Model:
+        """The network over the current region."""
+        return self.models[-1]
+
+    @property
+    def region(self) -> Region:
+        """The current region."""
+        return self.claim.regions[len(self.models) - 1]
+
+    def own(self, clause: int) -> None:
+        """Reject a clause that is about another region."""
+        owner = self.claim.region_of[clause]
+        require(
+            owner == len(self.models) - 1, f"{self.claim.name(clause)} is about region {owner}, not the current one"
+        )
+
+    def enter(self, number: int) -> None:
+        """Leave the root frame, if there is one, for that of the next region."""
+        require(number == len(self.models), f"region {number} follows {len(self.models)} regions")
+        self.models.append(build_model(self.arithmetic, self.nodes, self.claim.regions[number].box, self.claim.float32))
+        self.frames = [(root_frame(self.model), None)]
 
     def change(self, frame: Frame) -> None:
         """Put ``frame`` in place of the current one."""
@@ -117,7 +147,7 @@ def pre_activation(
         forms, constant = mixed(model, proof.claim, frame, rows, count * len(at))
         forms[node] = forms[node] + start if node in forms else start
         a, c = backward(model, frame, forms, constant, rows)
-        found.append(minimum(model, proof.claim.region, frame, a, c).reshape(count, -1))
+        found.append(minimum(model, proof.region, frame, a, c).reshape(count, -1))
     return np.concatenate(found, axis=1) if found else np.zeros((count, 0))
 
 
@@ -125,4 +155,4 @@ def refutations(proof: Proof, frame: Frame, multipliers: Multipliers) -> tuple[A
     """Lower bounds (B,) of ``0 + mix`` in B frames, and the coefficients (B, n_in) on the input that they come from."""
     forms, constant = mixed(proof.model, proof.claim, frame, multipliers, len(frame.lower))
     a, c = backward(proof.model, frame, forms, constant, multipliers)
-    return minimum(proof.model, proof.claim.region, frame, a, c), a
+    return minimum(proof.model, proof.region, frame, a, c), a

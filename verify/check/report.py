@@ -11,7 +11,6 @@ import numpy as np
 from verify.check.arithmetic import ARITHMETICS
 from verify.check.claim import fits_network, in_words, read_claim
 from verify.check.container import MAX_BYTES, is_container, read_container
-from verify.check.model import build_model
 from verify.check.network import Node, build, from_container
 from verify.check.reasons import Rejected, Unreadable, fields, require
 from verify.check.steps import run_steps
@@ -69,8 +68,7 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
     file = sha256(network).hexdigest()
     about = fits_network(container, identity, file)
     claim = read_claim(container, nodes)
-    model = build_model(numbers, nodes, claim.region.box, claim.float32)
-    proof = run_steps(model, claim, container)
+    proof = run_steps(numbers, nodes, claim, container)
     return Report(
         True,
         "every clause is refuted",

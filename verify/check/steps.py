@@ -7,21 +7,22 @@ from typing import Any
 
 import numpy as np
 
+from verify.check.arithmetic import Arithmetic
 from verify.check.backward import backward
 from verify.check.boxes import check_boxes
 from verify.check.claim import Claim
 from verify.check.container import Container
-from verify.check.frame import Frame, apply_interval, root_frame
-from verify.check.model import Model
+from verify.check.frame import Frame, apply_interval
+from verify.check.network import Node
 from verify.check.proof import Proof, batch, pre_activation, refutations
 from verify.check.reasons import Rejected, fields, integer, listed, require
 from verify.check.region import minimum
 from verify.check.tree import check_tree
 
 
-def run_steps(model: Model, claim: Claim, container: Container) -> Proof:
+def run_steps(arithmetic: Arithmetic, nodes: list[Node], claim: Claim, container: Container) -> Proof:
     """Execute every step; reject unless no frame is left open and every clause is refuted."""
-    proof = Proof(model, claim, container, [(root_frame(model), None)])
+    proof = Proof(arithmetic, nodes, claim, container)
     for number, entry in enumerate(listed(container.document["steps"], "steps")):
         name = f"step {number}"
         try:
@@ -31,12 +32,13 @@ def run_steps(model: Model, claim: Claim, container: Container) -> Proof:
             name = f"step {number} ({entry['op']})"
             keys, where, rule = STEPS[entry["op"]]
             fields(entry, ("op", *keys), (), "the step")
-            root = proof.frame.clause is None
+            require(bool(proof.frames) or entry["op"] == "region", "no region was entered yet")
+            root = not proof.frames or proof.frame.clause is None
             require(where in ("any", "root" if root else "assuming"), f"it belongs in the {where} frame")
             rule(proof, entry)
         except Rejected as reason:
             raise Rejected(f"{name}: {reason}") from None
-    require(len(proof.frames) == 1, f"{len(proof.frames) - 1} frames are still open after the last step")
+    require(len(proof.frames) <= 1, f"{len(proof.frames) - 1} frames are still open after the last step")
     for clause in range(claim.count):
         require(clause in proof.refuted, f"{claim.name(clause)} is not refuted by any step")
     for clause in np.flatnonzero(claim.margins).tolist():
@@ -46,6 +48,10 @@ def run_steps(model: Model, claim: Claim, container: Container) -> Proof:
             f"{claim.name(clause)}: derived margin {derived}, claimed {claimed!r}",
         )
     return proof
+
+
+def _region(proof: Proof, step: dict[str, Any]) -> None:
+    proof.enter(integer(step["number"], 0, len(proof.claim.regions) - 1, "the region"))
 
 
 def _interval(proof: Proof, step: dict[str, Any]) -> None:
@@ -77,6 +83,7 @@ def _margins(proof: Proof, step: dict[str, Any]) -> None:
     multipliers = proof.multipliers(step["multipliers"], len(clauses))
     model, lift, rows = proof.model, proof.model.arithmetic.lift, batch(proof.model)
     for clause in clauses.tolist():
+        proof.own(clause)
         require(len(proof.claim.rows(clause)[1]) == 1, f"clause {clause} has several rows: no margin")
     for begin in range(0, len(clauses), rows):
         part = clauses[begin : begin + rows].tolist()
@@ -88,7 +95,7 @@ def _margins(proof: Proof, step: dict[str, Any]) -> None:
             lift(d),
             multipliers.taken(np.arange(begin, begin + len(part))),
         )
-        bounds = minimum(model, proof.claim.region, proof.frame, a, constant)
+        bounds = minimum(model, proof.region, proof.frame, a, constant)
         for clause, bound in zip(part, bounds.tolist(), strict=True):
             require(
                 abs(bound) < np.inf, f"{proof.claim.name(clause)}: the derived margin is {bound}, not a finite number"
@@ -100,6 +107,7 @@ def _margins(proof: Proof, step: dict[str, Any]) -> None:
 
 def _assume(proof: Proof, step: dict[str, Any]) -> None:
     clause = integer(step["clause"], 0, proof.claim.count - 1, "the clause")
+    proof.own(clause)
     root = proof.frame
     proof.open(Frame(root.lower, root.upper, root.pre_lower, root.pre_upper, clause), None)
 
@@ -143,6 +151,7 @@ def _boxes(proof: Proof, step: dict[str, Any]) -> None:
 
 # op: its keys, the frame that it belongs in, what it does
 STEPS: dict[str, tuple[tuple[str, ...], str, Callable[[Proof, dict[str, Any]], None]]] = {
+    "region": (("number",), "root", _region),
     "interval": (("relu",), "any", _interval),
     "bounds": (("relu", "neurons", "sides", "multipliers"), "any", _bounds),
     "margins": (("clauses", "multipliers"), "root", _margins),
