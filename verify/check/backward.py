@@ -94,7 +94,7 @@ def _through_relu(model: Model, frame: Frame, relu: int, a: Array, multipliers: 
     below *= arithmetic.lift(high)
     out += below  # one of the two is 0: a single rounding
     flat = out.reshape(a.shape)
-    _subtract_beta(model, flat, relu, multipliers, (lower[:, 0], upper[:, 0]))
+    _subtract_beta(model, flat, relu, multipliers, (frame.pre_lower[relu], frame.pre_upper[relu]))
     return flat, offset.reshape(-1)
 
 
