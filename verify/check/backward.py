@@ -97,7 +97,9 @@ def _through_relu(model: Model, frame: Frame, relu: int, a: Array, multipliers: 
     beta = multipliers.beta.get(relu)
     if beta is not None:
         flat[beta.row, beta.at] = flat[beta.row, beta.at] - arithmetic.lift(beta.value)
-        offset = arithmetic.down(offset + _at_ends(model, beta, (lower[:, 0], upper[:, 0]), len(flat)))
+        offset = arithmetic.down(
+            offset + _at_ends(model, beta, (frame.pre_lower[relu], frame.pre_upper[relu]), len(flat))
+        )
     return flat, offset
 
 

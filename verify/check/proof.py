@@ -135,7 +135,7 @@ def mixed(
 def pre_activation(
     proof: Proof, frame: Frame, relu: int, neurons: Array, sides: Array, multipliers: Multipliers
 ) -> Array:
-    """Lower bounds (B, S) of ``sides[s]`` times the argument of each neuron, in each of B frames. B is 1 if there are multipliers."""
+    """Lower bounds (B, S) of ``sides[s]`` times the argument of each neuron, in each of B frames (1 for multipliers)."""
     model, count, found = proof.model, len(frame.lower), []
     node, step = model.argument(relu), batch(model, count)
     for begin in range(0, len(neurons), step):

@@ -67,7 +67,7 @@ def read_region(container: Container, entry: Any, shape: tuple[int, ...]) -> Reg
 
 
 def minimum(model: Model, region: Region, frame: Frame, a: Array, constant: Array) -> Array:
-    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (R,): a (R, n_in), R a multiple of the frames."""
+    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (R,): R a multiple of the frames."""
     arithmetic = model.arithmetic
     least = _over_box(model, frame, a) if region.ball is None else _over_ball(model, region.ball, frame, a)
     return arithmetic.lower(arithmetic.down(constant + least))

@@ -128,7 +128,9 @@ def _refute(proof: Proof, step: dict[str, Any]) -> None:
         ][0]
     )
     clause = proof.claim.name(int(proof.frame.clause or 0))
-    require(0 < bound < np.inf, f"{clause}: the derived bound is {bound!r}, not above 0")
+    require(
+        bool(proof.frame.crossed()[0]) or 0 < bound < np.inf, f"{clause}: the derived bound is {bound!r}, not above 0"
+    )
     proof.leaves += 1
     proof.close()
 

@@ -35,8 +35,9 @@ class _Leaves:
         lower, upper = (tuple(np.split(ends[:count], cuts, axis=1)) for ends in (self.lower, self.upper))
         box = [np.repeat(end, count, axis=0) for end in (outer.lower, outer.upper)]
         rows = self.multipliers.taken(np.arange(self.done, self.done + count))
-        bounds, _ = refutations(self.proof, Frame(box[0], box[1], lower, upper, outer.clause), rows)
-        good = (bounds > 0) & np.isfinite(bounds)
+        frame = Frame(box[0], box[1], lower, upper, outer.clause)
+        bounds, _ = refutations(self.proof, frame, rows)
+        good = frame.crossed() | ((bounds > 0) & np.isfinite(bounds))
         leaf = int(np.argmin(good))
         require(bool(good.all()), f"leaf {self.done + leaf}: the derived bound is {bounds[leaf]}, not above 0")
         self.done, self.waiting = self.done + count, 0
