@@ -55,21 +55,23 @@ def node_bounds(
     *,
     source: str = "interval",
     intersect: bool = True,
+    within: Bounds | None = None,
     record: Record | None = None,
 ) -> Bounds:
     """Intervals of every node over the region: interval propagation, and ``tighten`` before each ReLU.
 
     With ``intersect`` every interval is the intersection of all that is known, so that a method is never looser than
     interval bounds, and only ReLUs that those leave unstable are tightened. Without it, ``pre`` holds what the method
-    gives on its own, as the published tables have it. Recomputed: everything but what ``tighten`` says, which is
-    trusted as far as its evidence goes. Raises SoundnessError where two bounds exclude each other.
+    gives on its own, as the published tables have it. ``within``: bounds of one region that holds all of these, whose ``pre`` every
+    neuron is intersected with. Recomputed: everything but what ``tighten`` says, which is
+    trusted as far as its evidence goes, and ``within``. Raises SoundnessError where two bounds exclude each other.
     """
     require_gradual_underflow()
     values: list[Interval] = []
     slack: list[Tensor | None] = []
     loss = torch.zeros(region.count, dtype=region.lower.dtype, device=region.lower.device)
     pre: dict[int, Interval] = {}
-    evidence = Evidence.RECOMPUTED
+    evidence = Evidence.RECOMPUTED if within is None else within.evidence
     for i, node in enumerate(network.nodes):
         if isinstance(node.operator, Input):
             values.append(Interval(region.lower, region.upper))
@@ -81,6 +83,10 @@ def node_bounds(
             known = values[start]
             if record is not None:
                 record.interval(i)
+            if within is not None:
+                known = values[start] = known.intersect(
+                    within.pre[i].expand(len(known.lower)), where=f"parts of {node.name!r}"
+                )
             if shared:
                 pre[i] = pre[shared[0]]
             elif tighten is None:
