@@ -186,7 +186,7 @@ def test_rejected_with_its_own_reason(name: str, arithmetic: str) -> None:
     assert rejected(report, reason)
 
 
-# By hand, for x from -1 to 3: the chords give 8 - |x| >= 13/2 - x/2, and beta subtracts beta (x + 1), or beta (x - 3) where negative.
+# By hand, for x from -1 to 3: the chords give 8 - |x| >= 13/2 - x/2, and beta takes off beta (x + 1), or beta (x - 3) if negative.
 BETAS = [(0, 5), (0.5, 3), (1, 1), (-0.25, 5), (-0.5, 5), (-1, 3)]
 
 
@@ -234,8 +234,14 @@ REGIONS: dict[str, tuple[File, str]] = {
         two_regions([ENTER, LEAVE, ASSUME, ENTER]),
         r"step 3 \(region\): it belongs in the root frame",
     ),
-    "one without a clause": (two_regions(region_of=(0, 0)), r"region_of names a region that is not there, or leaves one"),
-    "a clause about none": (two_regions(region_of=(0, 2)), r"region_of names a region that is not there, or leaves one"),
+    "one without a clause": (
+        two_regions(region_of=(0, 0)),
+        r"region_of names a region that is not there, or leaves one",
+    ),
+    "a clause about none": (
+        two_regions(region_of=(0, 2)),
+        r"region_of names a region that is not there, or leaves one",
+    ),
     "a negative number": (two_regions(region_of=(0, -1)), r"region_of names a region that is not there, or leaves one"),
     "no regions": (example(region=[], region_of=(0, 0)), r"region_of names a region that is not there, or leaves one"),
     "two of a label": (

@@ -47,7 +47,9 @@ def test_the_verdict_and_the_margins_do_not_depend_on_recording(kind: str, metho
         _, plain = certify(kind, "linf", method, epsilon)
         _, recorded = certify(kind, "linf", method, epsilon, certificates=True)
         assert plain.verdict is recorded.verdict
-        assert [(row.target, row.lower) for row in plain.margins] == [(row.target, row.lower) for row in recorded.margins]
+        assert [(row.target, row.lower) for row in plain.margins] == [
+            (row.target, row.lower) for row in recorded.margins
+        ]
         assert plain.certificate is None
         assert (recorded.certificate is not None) == (plain.verdict is Verdict.VERIFIED)
 

@@ -122,7 +122,9 @@ def certificate(
         "network": {"identity": sha256(net).hexdigest(), "file": file},
         "semantics": semantics,
         "regions": regions,
-        "region_of": np.zeros(len(rows), dtype=np.int32) if region_of is None else np.asarray(region_of, dtype=np.int32),
+        "region_of": np.zeros(len(rows), dtype=np.int32)
+        if region_of is None
+        else np.asarray(region_of, dtype=np.int32),
         "rows": rows,
         "C": C,
         "d": np.zeros(len(C)) if d is None else np.asarray(d, dtype=np.float64),

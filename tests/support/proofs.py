@@ -7,9 +7,9 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from support.certificates import File
 
 import verify
+from support.certificates import File
 from verify.check import Report, check
 from verify.check.container import MAX_BYTES, read_container
 from verify.network import Network

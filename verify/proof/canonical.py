@@ -84,7 +84,8 @@ def _smallest(value: Tensor) -> Array:
     array: Array = value.detach().cpu().contiguous().numpy()
     if array.dtype.kind != "f":
         return array.astype(np.int64)
-    small = array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        small = array.astype(np.float32)
     same = bool((small.astype(np.float64) == array).all()) and bool((np.signbit(small) == np.signbit(array)).all())
     return small if same else array.astype(np.float64)
 

@@ -35,10 +35,11 @@ def transfer(old: bytes, network: Network) -> Certificate | Refused:
         raise LoadError(f"not a certificate: {error}") from None
     body = json.loads(json.dumps(stored.document))  # the reader's own stays as it is
     claim, steps = (_filled(body.get(key), arrays) for key in ("claim", "steps"))
-    if not isinstance(claim, dict) or not isinstance(steps, list):
-        raise LoadError("not a certificate: it has no claim, or no steps")
+    claimed = claim.get("margins") if isinstance(claim, dict) else None
+    if not isinstance(claim, dict) or not isinstance(claimed, np.ndarray) or not isinstance(steps, list):
+        raise LoadError("not a certificate: it has no claim, no margins or no steps")
     claim["network"] = {"identity": identity(network), "file": network.sha256 or None}
-    count = len(claim["margins"])
+    count = claimed.size
     claim["margins"] = np.zeros(count, dtype=np.float32)
     report: Report = check(document(claim, steps, made_by()), canonical(network))
     if not report.accepted:
@@ -47,33 +48,16 @@ def transfer(old: bytes, network: Network) -> Certificate | Refused:
 
 
 def _filled(value: Any, arrays: Mapping[str, Array]) -> Any:
-    """The document's part with arrays in place of their names."""
+    """The document's part with arrays in place of their names. A name of no array stays, and is for the checker to refuse."""
     if isinstance(value, dict):
-        return {k: arrays[v] if k in _KEYS and isinstance(v, str) else _filled(v, arrays) for k, v in value.items()}
+        return {
+            k: arrays.get(v, v) if k in _KEYS and isinstance(v, str) else _filled(v, arrays) for k, v in value.items()
+        }
     return [_filled(v, arrays) for v in value] if isinstance(value, list) else value
 
 
 # Keys whose text is an array's name; all other texts are words.
 _KEYS = frozenset(
-    [
-        "lower",
-        "upper",
-        "centre",
-        "region_of",
-        "rows",
-        "C",
-        "d",
-        "margins",
-        "neurons",
-        "sides",
-        "clauses",
-        "at",
-        "value",
-        "row",
-        "mix",
-        "shape",
-        "relu",
-        "neuron",
-        "cut",
-    ]
+    ["lower", "upper", "centre", "region_of", "rows", "C", "d", "margins", "neurons", "sides", "clauses"]
+    + ["at", "value", "row", "mix", "shape", "relu", "neuron", "cut"]
 )

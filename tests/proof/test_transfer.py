@@ -1,0 +1,132 @@
+"""Old multipliers on a new network: kept where they still prove the claim, refused with the reason where they do not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from support.certificates import File
+from support.networks import network, query
+from support.proofs import accepted, opened
+from support.questions import exact_clause
+
+import verify
+from verify.branch import cascade
+from verify.network import Network
+from verify.operators import Linear
+from verify.proof.canonical import canonical
+from verify.property import Property
+
+
+def scaled(net: Network, factor) -> Network:
+    """The network with every weight and bias times ``factor(shape)``."""
+
+    def node(n):
+        op = n.operator
+        if not isinstance(op, Linear) or getattr(op, "weight", None) is None:
+            return n
+        weight = op.weight * factor(op.weight.shape)
+        bias = None if op.bias is None else op.bias * factor(op.bias.shape)
+        return replace(n, operator=replace(op, weight=weight, bias=bias))
+
+    return replace(net, nodes=tuple(node(n) for n in net.nodes))
+
+
+def labelled(kind: str):
+    q = query(kind, 1, "0.05")
+    label = int(q.network(q.region.centre).argmax())
+    where = {"epsilon": "0.05", "clip": (0, 1), "method": "alpha"}
+    return verify.certify(q.network, q.region.centre[0], label, **where, certificates=True).certificate, q.network
+
+
+def branched(engine: str):
+    with pytest.MonkeyPatch.context() as patch:
+        if engine == "tree":
+            patch.setattr(cascade, "worth_splitting_inputs", lambda net, clause: False)
+        q = query("mlp", 2, "0.8")
+        decision = verify.decide(q.network, Property((exact_clause(q, 1e-3, 2),)), certificate=True)
+    return decision.certificate, q.network
+
+
+def claim(data: bytes):
+    """The claim, with the numbers of its arrays."""
+    file = opened(data)
+    numbers = {k: file.arrays[v].tolist() for k, v in file.document["claim"].items() if str(v) in file.arrays}
+    return {**file.document["claim"], "regions": len(file.document["claim"]["regions"]), **numbers}
+
+
+OLD = {
+    "mlp": lambda: labelled("mlp"),
+    "convolution": lambda: labelled("convolution"),
+    "residual": lambda: labelled("residual"),
+    "tree": lambda: branched("tree"),
+    "boxes": lambda: branched("boxes"),
+}
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_to_the_same_network_and_to_one_that_is_nearly_the_same(name: str) -> None:
+    old, net = OLD[name]()
+    again = verify.transfer(old.data, net)
+    assert claim(again.data) == claim(old.data)
+    assert again.report == old.report
+
+    g = torch.Generator().manual_seed(0)
+    near = scaled(net, lambda shape: 1 + 1e-6 * (2 * torch.rand(shape, generator=g, dtype=torch.float64) - 1))
+    assert verify.identity(near) != verify.identity(net)
+    moved = verify.transfer(old.data, near)
+    accepted(moved, near)
+    for clause, margin in moved.report.margins.items():
+        assert margin == pytest.approx(old.report.margins[clause], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_a_negated_network_is_refused(name: str) -> None:
+    old, net = OLD[name]()
+    found = verify.transfer(old.data, scaled(net, lambda shape: -1))
+    assert isinstance(found, verify.Refused)
+    assert "not refuted" in found.reason or "derived bound" in found.reason
+
+
+@pytest.mark.parametrize("other", ["residual", "convolution", "dead_and_stable"])
+def test_a_network_of_another_shape_is_refused(other: str) -> None:
+    old, _ = labelled("mlp")
+    found = verify.transfer(old.data, network(other, 0))
+    assert isinstance(found, verify.Refused)
+    assert "has the shape" in found.reason, found.reason
+
+
+def damaged() -> dict[str, bytes]:
+    old, _ = labelled("mlp")
+    made = {"nothing": b"", "text": b"certificate", "cut": old.data[:50]}
+    made["a network"] = canonical(network("mlp", 0))
+    for name, change in {
+        "no claim": lambda d: d.pop("claim"),
+        "no steps": lambda d: d.pop("steps"),
+        "a claim of text": lambda d: d.update(claim="all is well"),
+        "an empty claim": lambda d: d.update(claim={}),
+        "no margins": lambda d: d["claim"].pop("margins"),
+        "margins of text": lambda d: d["claim"].update(margins=3),
+        "a step of text": lambda d: d.update(steps=["trust me"]),
+        "an array that is not there": lambda d: d["claim"].update(C="nowhere"),
+        "a number for an array": lambda d: d["claim"].update(rows=1),
+    }.items():
+        file = opened(old.data)
+        change(file.document)
+        made[name] = file.data(hashed=False)
+    nested = File({"format": "reluproof certificate", "version": 1})
+    nested.document["claim"] = {"margins": [[[]]]}
+    nested.document["steps"] = []
+    made["lists"] = nested.data(hashed=False)
+    return made
+
+
+@pytest.mark.parametrize("name", sorted(damaged()))
+def test_what_is_no_certificate_is_said_so(name: str) -> None:
+    try:
+        found = verify.transfer(damaged()[name], network("mlp", 1))
+    except verify.LoadError as error:
+        assert "not a certificate" in str(error)
+    else:
+        assert isinstance(found, verify.Refused) and found.reason
