@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
 
@@ -29,15 +30,11 @@ def read(net: Network):
 def dicts(nodes) -> list[dict]:
     """The checker's nodes, as the tests' own evaluation takes them."""
     keys = ("weight", "bias", "index", "axis", "stride", "padding", "dilation", "groups")
-    return [
-        {
-            "op": n.op,
-            "inputs": list(n.inputs),
-            "shape": list(n.shape),
-            **{k: getattr(n, k) for k in keys if getattr(n, k) is not None},
-        }
-        for n in nodes
-    ]
+    found = []
+    for n in nodes:
+        given = {key: getattr(n, key) for key in keys if getattr(n, key) is not None}
+        found.append({"op": n.op, "inputs": list(n.inputs), "shape": list(n.shape), **given})
+    return found
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -62,8 +59,6 @@ def test_the_checker_reads_the_same_network(kind: str, seed: int) -> None:
 
 
 def _fractions(x: np.ndarray) -> np.ndarray:
-    from fractions import Fraction
-
     flat = np.empty(x.size, dtype=object)
     flat[:] = [Fraction(v) for v in x.ravel().tolist()]
     return flat.reshape(x.shape)

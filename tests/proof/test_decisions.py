@@ -123,3 +123,12 @@ def test_a_box_is_a_region_too() -> None:
     data = certified(q.network, clause)
     assert opened(data).document["claim"]["regions"][0]["kind"] == "box"
     assert lowest_worst_row(q) < 10
+
+
+def test_parts_of_a_network_without_relus(monkeypatch) -> None:
+    monkeypatch.setattr(cascade, "worth_splitting_inputs", lambda network, clause: True)
+    seen = set()
+    for seed in range(12):
+        q = query("linear", seed, "0.8")
+        seen |= set(ops(certified(q.network, exact_clause(q, 1e-3, 3))))
+    assert "in boxes" in seen

@@ -57,7 +57,7 @@ def _filled(value: Any, arrays: Mapping[str, Array]) -> Any:
 
 
 # Keys whose text is an array's name; all other texts are words.
-_KEYS = frozenset(
-    ["lower", "upper", "centre", "region_of", "rows", "C", "d", "margins", "neurons", "sides", "clauses"]
-    + ["at", "value", "row", "mix", "shape", "relu", "neuron", "cut"]
-)
+_KEYS = {
+    *("lower", "upper", "centre", "region_of", "rows", "C", "d", "margins", "neurons", "sides", "clauses"),
+    *("at", "value", "row", "mix", "shape", "relu", "neuron", "cut"),
+}
