@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from verify.attack.api import attack as attack
+    from verify.attack.methods import ATTACKS as ATTACKS
+    from verify.attack.report import AttackedInput as AttackedInput
+    from verify.attack.report import AttackReport as AttackReport
+    from verify.attack.report import Finding as Finding
+    from verify.attack.transfer import TransferMatrix as TransferMatrix
+    from verify.attack.transfer import transfer as transfer
+    from verify.attack.transformations import Transformations as Transformations
     from verify.branch.decide import Decision as Decision
     from verify.branch.decide import decide as decide
     from verify.certify.api import Comparison as Comparison
@@ -41,6 +49,7 @@ if TYPE_CHECKING:
     from verify.load.pytorch import from_torch as from_torch
     from verify.load.replay import replays as replays
     from verify.load.vnnlib import load_property as load_property
+    from verify.module import as_module as as_module
     from verify.network import Network as Network
     from verify.property import Clause as Clause
     from verify.property import Property as Property
@@ -59,6 +68,11 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "load": "verify.load",
     "certify": "verify.certify",
+    "attack": "verify.attack",
+    **dict.fromkeys(("AttackReport", "AttackedInput", "Finding"), "verify.attack.report"),
+    **dict.fromkeys(("TransferMatrix", "transfer"), "verify.attack.transfer"),
+    "Transformations": "verify.attack.transformations",
+    "ATTACKS": "verify.attack.methods",
     **dict.fromkeys(("Comparison", "certify_batch", "compare", "lower_bounds"), "verify.certify.api"),
     **dict.fromkeys(("Decision", "decide"), "verify.branch.decide"),
     "METHODS": "verify.certify.methods",
@@ -83,6 +97,7 @@ _PUBLIC = {
     "load_property": "verify.load.vnnlib",
     "replays": "verify.load.replay",
     "Network": "verify.network",
+    "as_module": "verify.module",
     **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
