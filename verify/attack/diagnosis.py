@@ -184,7 +184,7 @@ def _beats(case: _Case, check: str, rival: str, alone: Tensor) -> Finding:
     count = int(alone.sum())
     passed = count <= case.luck
     meaning = "" if passed else ": the gradients mislead the attack"
-    words = f"{rival} breaks {count} of {case.count} inputs that {case.white.name} does not{meaning}"
+    words = f"{count} of {case.count} inputs are broken by {rival} and not by {case.white.name}{meaning}"
     return Finding(check, passed, words)
 
 

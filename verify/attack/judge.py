@@ -48,7 +48,7 @@ def judge(query: Query, candidates: Tensor, *, as_given: bool = False) -> Judged
     margins = torch.where(inside, worst, torch.inf)
     witnesses: list[Counterexample | None] = [None] * len(points)
     near = (margins <= _DOUBT * scores.abs().amax(1)).nonzero().flatten()
-    for part in near.split(_chunk(query)):
+    for part in near.split(_chunk(query)) if len(near) else ():
         found = confirm(_one_row(query, part, row[part]), points[part])
         for i, witness in zip(part.tolist(), found, strict=True):
             witnesses[i] = witness

@@ -57,6 +57,17 @@ def margin(scores: Tensor, goal: Goal) -> Tensor:
     return goal.label_score(scores) - goal.rival_score(scores)
 
 
+def soft_margin(scores: Tensor, goal: Goal) -> Tensor:
+    """``f_label - log sum exp f_t`` over the allowed classes t: cross-entropy's slope, but for its length, which vanishes.
+
+    Cross-entropy's gradient is (1 - p_label) times this one. All rivals pull, the nearest most: a run is not lost when the
+    rival it began with turns out to be out of reach. With a class aimed at it is the margin.
+    """
+    if goal.aim is not None:
+        return margin(scores, goal)
+    return goal.label_score(scores) - scores.masked_fill(~goal.allowed, -torch.inf).logsumexp(1)
+
+
 def cross_entropy(scores: Tensor, goal: Goal) -> Tensor:
     """Minus the cross-entropy of the label, or the cross-entropy of the class aimed at."""
     if goal.aim is None:
@@ -78,4 +89,9 @@ def dlr(scores: Tensor, goal: Goal) -> Tensor:
     return margin(scores, goal) / (largest[:, 0] - third + 1e-12)
 
 
-LOSSES: Mapping[str, Loss] = {"margin": margin, "cross_entropy": cross_entropy, "dlr": dlr}
+LOSSES: Mapping[str, Loss] = {
+    "soft_margin": soft_margin,
+    "margin": margin,
+    "cross_entropy": cross_entropy,
+    "dlr": dlr,
+}

@@ -18,7 +18,7 @@ class AttackOptions:
     """Options of one attack.
 
     ``steps`` of each run; ``restarts``: runs for each input (for ``targets="all"``, for each target too), which end at the
-    first counterexample unless the method looks for the nearest one. ``loss``: ``margin``, ``cross_entropy`` or ``dlr``.
+    first counterexample unless the method looks for the nearest one. ``loss``: a name of :mod:`verify.attack.losses`.
     ``start``: where runs begin (:mod:`verify.attack.starts`). ``step_size`` in the units of the input; None is the method's own
     choice. ``seed`` of every random draw. ``timeout``: seconds for the whole call, diagnosis included. ``batch``: inputs
     worked on at once. ``transformations``: the loss is averaged over them. ``device``: where the search runs ("cpu", "cuda");
@@ -27,7 +27,7 @@ class AttackOptions:
 
     steps: int = 40
     restarts: int = 1
-    loss: str = "margin"
+    loss: str = "soft_margin"
     start: str = "auto"
     step_size: float | None = None
     seed: int = 0

@@ -60,24 +60,25 @@ def scaled(size: Tensor, room: Tensor, radius: float, *, most: float) -> Tensor:
 def _within_l1(size: Tensor, room: Tensor, radius: float) -> Tensor:
     """``clip(|v| - t, 0, room)`` with the smallest t >= 0 for which its sum is at most ``radius``.
 
-    Newton's method on a piecewise linear function, kept inside a bracket: exact once the piece of the root is met.
+    Newton's method on a piecewise linear function, exact once the piece of the root is met, kept strictly inside a bracket
+    that shrinks with every round: at its ends it could go back and forth for ever.
     """
     close = radius * 8 * torch.finfo(size.dtype).eps
     low = torch.zeros_like(size[:, :1])
     high = size.amax(1, keepdim=True)
-    t = low
+    t, done = low, torch.zeros_like(low, dtype=torch.bool)
     for _ in range(_ROUNDS):
         left = size - t
         value = torch.minimum(left.clamp(min=0), room).sum(1, keepdim=True) - radius
         done = (value.abs() <= close) | ((t <= 0) & (value <= 0))
         if bool(done.all()):
-            break
+            return torch.minimum(left.clamp(min=0), room)
         low, high = torch.where(value > 0, t, low), torch.where(value > 0, high, t)
         count = ((left > 0) & (left < room)).sum(1, keepdim=True)
         newton = t + value / count
-        inside = (count > 0) & (newton >= low) & (newton <= high)
+        inside = (count > 0) & (newton > low) & (newton < high)
         t = torch.where(done, t, torch.where(inside, newton, (low + high) / 2))
-    return torch.minimum((size - t).clamp(min=0), room)
+    return torch.minimum((size - torch.where(done, t, high)).clamp(min=0), room)
 
 
 _MOVED: Mapping[type[Box], Callable[[Tensor, Tensor, float], Tensor]] = {L2Ball: _within_l2, L1Ball: _within_l1}
