@@ -27,7 +27,7 @@ def _region(centre, epsilon, norm):
 
 @pytest.mark.parametrize("find", [project, lambda region, x: region.project(x)], ids=["attack", "region"])
 @pytest.mark.parametrize("norm", NORMS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(data=st.data())
 def test_a_projection_is_the_nearest_point_of_ball_and_box(find, norm, data):
     size = data.draw(st.integers(1, 5))

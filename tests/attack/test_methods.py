@@ -23,10 +23,10 @@ ITERATED = [(name, norm) for name, norm in SEARCHING if verify.ATTACKS[name].ite
 NEAREST = [(name, norm) for name, norm in SEARCHING if verify.ATTACKS[name].nearest]
 
 
-def _attack(kind, method, norm, *, seed=1, count=12, epsilon="0.4", **options):
+def _attack(kind, method, norm, *, seed=1, count=8, epsilon="0.4", **options):
     net = balanced(kind, seed)
     x, y = inputs(net, count)
-    options = {"diagnose": False, "clip": (0, 1), "steps": 15, **options}
+    options = {"diagnose": False, "clip": (0, 1), "steps": 12, **options}
     return net, x, y, verify.attack(net, x, y, epsilon=epsilon, norm=norm, method=method, **options)
 
 
@@ -66,7 +66,7 @@ def test_an_input_that_is_misclassified_as_it_is_counts_at_distance_0(method):
 
 @pytest.mark.parametrize(("method", "norm"), SEARCHING)
 def test_a_seed_gives_the_same_report_again(method, norm):
-    reports = [_attack("mlp", method, norm, count=5, start="random", seed=3, restarts=2)[-1] for _ in range(2)]
+    reports = [_attack("mlp", method, norm, count=3, start="random", seed=3, restarts=2, steps=8)[-1] for _ in range(2)]
     first, again = ([(o.margin, o.distance, o.queries, o.by) for o in r.inputs] for r in reports)
     assert first == again
     assert torch.equal(reports[0].points, reports[1].points)
@@ -114,12 +114,12 @@ def test_apgd_finds_what_the_oracle_says_is_there_and_nothing_else(kind):
 @pytest.mark.parametrize(("method", "norm"), ITERATED)
 def test_nothing_is_found_on_what_is_verified(method, norm):
     net = balanced("mlp", 2)
-    x, y = inputs(net, 8, seed=5)
+    x, y = inputs(net, 6, seed=5)
     results = verify.certify_batch(net, x, y, epsilon="0.1", norm=norm, clip=(0, 1))
     verified = [r.verdict is Verdict.VERIFIED for r in results]
     assert any(verified)
     report = verify.attack(
-        net, x, y, epsilon="0.1", norm=norm, clip=(0, 1), method=method, restarts=2, certified=verified, diagnose=False
+        net, x, y, epsilon="0.1", norm=norm, clip=(0, 1), method=method, steps=12, certified=verified, diagnose=False
     )
     assert not any(one.attacked and sure for one, sure in zip(report.inputs, verified, strict=True))
 
