@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from verify.attack.directions import lowest, share_moved, steepest
-from verify.attack.projection import project
 from verify.attack.task import Best, Task
 
 _MOMENTUM = 0.75  # weight of the new step; the rest goes on in the last direction
@@ -129,7 +128,7 @@ def _check(state: _State, task: Task, since: int) -> None:
 def _next(state: _State, task: Task) -> Tensor:
     """Where the points go: a step, and part of the last move."""
     x, region = state.x, task.region
-    ahead = project(region, x + task.wide(state.step) * steepest(region, task.norm, x, state.gradient, state.share))
+    ahead = region.project(x + task.wide(state.step) * steepest(region, task.norm, x, state.gradient, state.share))
     if task.norm == "l1":  # momentum would undo the sparsity
         return ahead
-    return project(region, x + _MOMENTUM * (ahead - x) + (1 - _MOMENTUM) * (x - state.last))
+    return region.project(x + _MOMENTUM * (ahead - x) + (1 - _MOMENTUM) * (x - state.last))

@@ -18,7 +18,6 @@ from verify.attack.directions import steepest
 from verify.attack.judge import judge
 from verify.attack.methods import ATTACKS, Method
 from verify.attack.options import AttackOptions
-from verify.attack.projection import project
 from verify.attack.question import Question, names
 from verify.attack.report import AttackedInput, Finding
 from verify.attack.run import run, search_task
@@ -119,7 +118,7 @@ def _shattered(case: _Case) -> Finding:
     task = search_task(case.sample, replace(case.options, loss="margin", transformations=None))
     here = task.slope(task.centre)
     step = _TINY_STEP * task.radius * steepest(task.region, task.norm, task.centre, here.gradient)
-    after, _ = task.look(project(task.region, task.centre + step))
+    after, _ = task.look(task.region.project(task.centre + step))
     uphill = int((after >= here.margin).sum())
     passed = uphill <= _SHATTERED * case.count or task.radius == 0
     meaning = "" if passed else ": gradients do not say which way is down"

@@ -25,15 +25,14 @@ def signs(gradient: Tensor, share: Tensor) -> Tensor:
 
 def straight(gradient: Tensor, share: Tensor) -> Tensor:
     """Against the gradient."""
-    length = gradient.norm(dim=1, keepdim=True)
-    return torch.where(length > 0, -gradient / length, 0.0)
+    return -gradient / gradient.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
 
 
 def sparse(gradient: Tensor, share: Tensor) -> Tensor:
     """The ``share`` of the coordinates with the largest slopes, all alike (Tramer and Boneh 2019)."""
     size = gradient.abs()
     count = (share * size.shape[1]).round().clamp(1, size.shape[1]).long()
-    level = size.sort(dim=1, descending=True).values.gather(1, count - 1)
+    level = size.topk(int(count.max()), dim=1).values.gather(1, count - 1)
     chosen = (size >= level) & (size > 0)
     return -gradient.sign() * chosen / chosen.sum(1, keepdim=True).clamp(min=1)
 
@@ -42,14 +41,19 @@ DIRECTIONS: Mapping[str, Direction] = {"linf": signs, "l2": straight, "l1": spar
 
 
 def steepest(region: Box, norm: str, x: Tensor, gradient: Tensor, share: Tensor | None = None) -> Tensor:
-    """The move (N, *shape) of length 1 in ``norm`` that lowers the loss fastest, by coordinates not at their wall."""
-    useful = torch.where(gradient > 0, x > region.inner_lower, x < region.inner_upper)
-    flat = torch.where(useful, gradient.nan_to_num(0.0, 0.0, 0.0), 0.0).flatten(1)
+    """The move (N, *shape) of length 1 in ``norm`` that lowers the loss fastest; a gradient that is NaN moves nothing.
+
+    Round balls spend nothing on coordinates at their wall, since others can use it; in a box none loses by it.
+    """
+    flat = gradient.nan_to_num(0.0, 0.0, 0.0).flatten(1)
+    if norm != "linf":
+        stuck = ((gradient > 0) & (x <= region.inner_lower)) | ((gradient < 0) & (x >= region.inner_upper))
+        # Gradients as small as 1e-38 count as much as others, and must not underflow when they are squared.
+        largest = flat.abs().amax(1, keepdim=True).clamp(min=torch.finfo(flat.dtype).tiny)
+        flat = (flat / largest).masked_fill_(stuck.flatten(1), 0.0)
     if share is None:
         share = torch.full((len(flat), 1), _SHARE, dtype=flat.dtype, device=flat.device)
-    # Gradients as small as 1e-38 count as much as others, and must not underflow when they are squared.
-    largest = flat.abs().amax(1, keepdim=True)
-    return DIRECTIONS[norm](torch.where(largest > 0, flat / largest, 0.0), share).reshape(x.shape)
+    return DIRECTIONS[norm](flat, share).reshape(x.shape)
 
 
 def lowest(region: Box, centre: Tensor, gradient: Tensor) -> Tensor:

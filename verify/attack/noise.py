@@ -7,7 +7,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from verify.attack.projection import project
 from verify.attack.task import Best, Task
 
 
@@ -29,7 +28,7 @@ def _best_of(task: Task, point: Callable[[Tensor], Tensor]) -> Tensor:
     best, everyone = Best.none_yet(task.centre), torch.arange(task.count, device=task.centre.device)
     for _ in range(task.options.steps):
         share = torch.rand(task.centre.shape, generator=task.generator, dtype=task.centre.dtype)
-        x = project(task.region, point(share.to(task.centre.device)))
+        x = task.region.project(point(share.to(task.centre.device)))
         margin, broken = task.look(x)
         best.take(everyone, x, margin)
         if task.late or bool(broken.all()):

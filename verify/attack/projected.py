@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from verify.attack.directions import steepest
-from verify.attack.projection import project
 from verify.attack.task import Best, Task
 
 _REACH = 2.5
@@ -31,5 +30,5 @@ def pgd(task: Task, start: Tensor) -> Tensor:
         gradient = here.gradient
         if len(going) < len(live):
             task, live, x, gradient = task.select(going), live[going], x[going], gradient[going]
-        x = project(task.region, x + size * steepest(task.region, task.norm, x, gradient))
+        x = task.region.project(x.add(steepest(task.region, task.norm, x, gradient), alpha=size))
     return best.points

@@ -8,7 +8,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from verify.attack.projection import project
 from verify.attack.task import Best, Task
 
 _FIRST = 0.8  # share of the pixels in the first patches
@@ -26,7 +25,7 @@ def square(task: Task, start: Tensor) -> Tensor:
         if len(shape) > 2
         else torch.rand(shape, generator=g) < 0.5
     )
-    x = project(task.region, task.centre + radius * (up.to(task.centre) * 2 - 1))
+    x = task.region.project(task.centre + radius * (up.to(task.centre) * 2 - 1))
     for k in range(task.options.steps):
         margin, broken = task.look(x)
         best.take(everyone, x, margin)
@@ -36,7 +35,7 @@ def square(task: Task, start: Tensor) -> Tensor:
         patch = _patch(shape, part, g).to(x.device)
         signs = (torch.rand(shape[:2] if len(shape) == 4 else shape, generator=g) < 0.5).to(task.centre) * 2 - 1
         moved = task.centre + radius * (signs[:, :, None, None] if len(shape) == 4 else signs)
-        x = project(task.region, torch.where(patch, moved, best.points))
+        x = task.region.project(torch.where(patch, moved, best.points))
     best.take(everyone, x, task.look(x)[0])
     return best.points
 

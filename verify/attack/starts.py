@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from verify.attack.directions import steepest
-from verify.attack.projection import project
-from verify.region import Box
+from verify.region import Box, L1Ball, L2Ball
 
 if TYPE_CHECKING:
     from verify.attack.task import Task
@@ -44,13 +43,20 @@ def odi(task: Task, share: Tensor) -> Tensor:
         leaf = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(-(direction * task.network(leaf)).sum(), leaf)
         task.meter.queries[task.owner] += 1
-        x = project(task.region, x + task.radius * steepest(task.region, task.norm, x, gradient))
+        x = task.region.project(x + task.radius * steepest(task.region, task.norm, x, gradient))
     return x.detach()
 
 
 def sample(region: Box, share: Tensor) -> Tensor:
-    """The point that random numbers ``share`` (N, *shape) in [0, 1) mean."""
-    return project(region, region.lower + share * (region.upper - region.lower))
+    """The point that random numbers ``share`` (N, *shape) in [0, 1) mean: of a round ball at a random distance as well.
+
+    In many dimensions nearly all of a ball is close to its surface, where a search that begins there has little room.
+    """
+    x = region.project(region.lower + share * (region.upper - region.lower))
+    if not isinstance(region, (L1Ball, L2Ball)):
+        return x
+    inward = share.flatten(1)[:, -1].reshape(-1, *[1] * (x.dim() - 1))
+    return region.project(region.centre + inward * (x - region.centre))
 
 
 STARTS: Mapping[str, tuple[Start, ...]] = {
