@@ -121,7 +121,7 @@ def _ours(network: verify.Network, setting: Setting, x: Any, y: Any) -> tuple[fl
         step_size=setting.step if setting.attack == "pgd" else None,
         steps=STEPS,
         restarts=RESTARTS,
-        start="random" if setting.attack == "pgd" else "auto",
+        start="random",
         batch=BATCH,
         diagnose=False,
     )
@@ -147,6 +147,10 @@ def _torchattacks(network: verify.Network, setting: Setting, x: Any, y: Any) -> 
     torch.manual_seed(0)
     module = verify.as_module(network)
     attack = setting.torchattacks(module, setting.epsilon, setting.step)
+    x = x.reshape(-1, 1, 28, 28)  # it takes images only
+    if network.input_shape != (1, 28, 28):
+        module = torch.nn.Sequential(torch.nn.Flatten(), module)
+        attack = setting.torchattacks(module, setting.epsilon, setting.step)
     begun, wrong = time.perf_counter(), 0
     for images, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
         failed = torch.zeros(len(images), dtype=torch.bool)

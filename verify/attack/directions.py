@@ -25,7 +25,8 @@ def signs(gradient: Tensor, share: Tensor) -> Tensor:
 
 def straight(gradient: Tensor, share: Tensor) -> Tensor:
     """Against the gradient."""
-    return -gradient / gradient.norm(dim=1, keepdim=True).clamp(min=torch.finfo(gradient.dtype).tiny)
+    length: Tensor = gradient.norm(dim=1, keepdim=True)
+    return -gradient / length.clamp(min=torch.finfo(gradient.dtype).tiny)
 
 
 def sparse(gradient: Tensor, share: Tensor) -> Tensor:
@@ -34,7 +35,8 @@ def sparse(gradient: Tensor, share: Tensor) -> Tensor:
     count = (share * size.shape[1]).round().clamp(1, size.shape[1]).long()
     level = size.topk(int(count.max()), dim=1).values.gather(1, count - 1)
     chosen = (size >= level) & (size > 0)
-    return -gradient.sign() * chosen / chosen.sum(1, keepdim=True).clamp(min=1)
+    move: Tensor = -gradient.sign() * chosen / chosen.sum(1, keepdim=True).clamp(min=1)
+    return move
 
 
 DIRECTIONS: Mapping[str, Direction] = {"linf": signs, "l2": straight, "l1": sparse}

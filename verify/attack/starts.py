@@ -9,13 +9,15 @@ import torch
 from torch import Tensor
 
 from verify.attack.directions import steepest
-from verify.region import Box, L1Ball, L2Ball
+from verify.region import Box, L2Ball
 
 if TYPE_CHECKING:
     from verify.attack.task import Task
 
 _DIVERSIFYING = 2
 """Steps of an output-diversified start, each as long as the region's radius (the paper's choice for white-box attacks)."""
+
+_EDGE = 1e-7  # keeps normal numbers finite
 
 Start: TypeAlias = "Callable[[Task, Tensor], Tensor]"
 """Task of N inputs and random numbers (N, *shape) in [0, 1) -> points (N, *shape)."""
@@ -48,15 +50,15 @@ def odi(task: Task, share: Tensor) -> Tensor:
 
 
 def sample(region: Box, share: Tensor) -> Tensor:
-    """The point that random numbers ``share`` (N, *shape) in [0, 1) mean: of a round ball at a random distance as well.
+    """The point that random numbers ``share`` (N, *shape) in [0, 1) mean: anywhere in a box, projected where it is an l1 ball.
 
-    In many dimensions nearly all of a ball is close to its surface, where a search that begins there has little room.
+    In an l2 ball it lies in a random direction at full distance: in many dimensions nearly all of a ball is there.
     """
-    x = region.project(region.lower + share * (region.upper - region.lower))
-    if not isinstance(region, (L1Ball, L2Ball)):
-        return x
-    inward = share.flatten(1)[:, -1].reshape(-1, *[1] * (x.dim() - 1))
-    return region.project(region.centre + inward * (x - region.centre))
+    if not isinstance(region, L2Ball):
+        return region.project(region.lower + share * (region.upper - region.lower))
+    normal = torch.special.ndtri(share.double().clamp(_EDGE, 1 - _EDGE)).flatten(1)
+    direction = (normal / normal.norm(dim=1, keepdim=True)).reshape(share.shape).to(share.dtype)
+    return region.project(region.centre + float(region.epsilon) * direction)
 
 
 STARTS: Mapping[str, tuple[Start, ...]] = {
