@@ -28,7 +28,7 @@ _DIAMETER = {"linf": lambda n: 1.0, "l2": math.sqrt, "l1": float}
 class Question:
     """What is attacked: the query in float64, the inputs (N, *shape) and labels (N,), and which classes may win.
 
-    ``epsilon`` None stands for "however far"; ``aimed``: every run aims at one class; ``wanted``: that class, where it was given.
+    ``epsilon`` None stands for "however far"; ``aimed``: every run aims at one class.
     """
 
     query: Query

@@ -85,7 +85,7 @@ class Task:
         """The margins at points (N, *shape), and whether they are broken with float32's slack: (N,) each."""
         with torch.no_grad():
             scores, several = self._scores(x)
-            return self._margin(scores, several)
+            return self.judged(scores, several)
 
     def slope(self, x: Tensor) -> Slope:
         """Loss, margin and gradient of the loss at points (N, *shape)."""
@@ -93,7 +93,7 @@ class Task:
         scores, several = self._scores(leaf)
         loss = torch.stack([LOSSES[self.options.loss](one, self.goal) for one in several]).mean(0)
         (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-        margin, broken = self._margin(scores.detach(), several.detach())
+        margin, broken = self.judged(scores.detach(), several.detach())
         return Slope(gradient, loss.detach(), margin, broken)
 
     def _scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -104,7 +104,8 @@ class Task:
         scores = self.network(copies.flatten(0, 1)).unflatten(0, copies.shape[:2])
         return scores[0], scores
 
-    def _margin(self, scores: Tensor, several: Tensor) -> tuple[Tensor, Tensor]:
+    def judged(self, scores: Tensor, several: Tensor) -> tuple[Tensor, Tensor]:
+        """Margins (N,), and whether they are broken with slack, of the scores at x (N, classes) and at its copies (K, N, classes)."""
         margin = self.goal.margin(scores)
         if len(several) > 1:  # an example that a small change undoes is not yet what was asked for
             margin = torch.maximum(margin, torch.stack([self.goal.margin(one) for one in several]).mean(0))
