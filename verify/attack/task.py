@@ -105,7 +105,7 @@ class Task:
         return scores[0], scores
 
     def judged(self, scores: Tensor, several: Tensor) -> tuple[Tensor, Tensor]:
-        """Margins (N,), and whether they are broken with slack, of the scores at x (N, classes) and at its copies (K, N, classes)."""
+        """Margins (N,), and whether broken with slack, of scores at x (N, classes) and at its copies (K, N, classes)."""
         margin = self.goal.margin(scores)
         if len(several) > 1:  # an example that a small change undoes is not yet what was asked for
             margin = torch.maximum(margin, torch.stack([self.goal.margin(one) for one in several]).mean(0))
