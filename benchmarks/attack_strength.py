@@ -2,7 +2,7 @@
 
 Run: python benchmarks/attack_strength.py [--images N]; needs ``pip install foolbox torchattacks`` (torchattacks 3.5.1 pins an
 old requests: ``--no-deps``). Their examples are counted by torch in float32, as their users do; ours were evaluated in
-exact arithmetic, and our time includes that. Exits 1 when ours finds fewer by more than noise: half a point.
+exact arithmetic, and our time includes that; times are processor seconds. Exits 1 when ours finds fewer by more than noise.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from tutorial_attacks import tutorial_network
 import verify
 from verify.demo import demo_network_path
 
-NOISE = 0.005
+NOISE = 0.015  # half of what six seeds span where seeds matter most: PGD in l2 on the demo cnn, 25.6 to 28.4 %
 STEPS, RESTARTS, BATCH = 40, 2, 200
 NETWORKS = ("demo mlp", "demo cnn", "model_dnn_2", "model_dnn_4", "model_cnn", "model_cnn_robust")
 HEADER = ["network", "norm", "epsilon", "attack", "ours %", "s", "foolbox %", "s", "torchattacks %", "s", "behind"]
@@ -109,7 +109,7 @@ def _network(name: str) -> verify.Network:
 
 
 def _ours(network: verify.Network, setting: Setting, x: Any, y: Any) -> tuple[float, float]:
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = verify.attack(
         network,
         x,
@@ -125,7 +125,7 @@ def _ours(network: verify.Network, setting: Setting, x: Any, y: Any) -> tuple[fl
         batch=BATCH,
         diagnose=False,
     )
-    return found.attacked_error, time.perf_counter() - begun
+    return found.attacked_error, time.process_time() - begun
 
 
 def _foolbox(network: verify.Network, setting: Setting, x: Any, y: Any) -> tuple[float | None, float]:
@@ -134,11 +134,11 @@ def _foolbox(network: verify.Network, setting: Setting, x: Any, y: Any) -> tuple
     torch.manual_seed(0)
     model = foolbox.PyTorchModel(verify.as_module(network), bounds=(0, 1), device="cpu")
     attack = setting.foolbox(setting.step).repeat(RESTARTS)
-    begun, wrong = time.perf_counter(), 0
+    begun, wrong = time.process_time(), 0
     for images, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
         _, _, success = attack(model, images, labels, epsilons=setting.epsilon)
         wrong += int(success.sum())
-    return wrong / len(x), time.perf_counter() - begun
+    return wrong / len(x), time.process_time() - begun
 
 
 def _torchattacks(network: verify.Network, setting: Setting, x: Any, y: Any) -> tuple[float | None, float]:
@@ -151,7 +151,7 @@ def _torchattacks(network: verify.Network, setting: Setting, x: Any, y: Any) -> 
     if network.input_shape != (1, 28, 28):
         module = torch.nn.Sequential(torch.nn.Flatten(), module)
         attack = setting.torchattacks(module, setting.epsilon, setting.step)
-    begun, wrong = time.perf_counter(), 0
+    begun, wrong = time.process_time(), 0
     for images, labels in zip(x.split(BATCH), y.split(BATCH), strict=True):
         failed = torch.zeros(len(images), dtype=torch.bool)
         for _ in range(RESTARTS if setting.attack == "pgd" else 1):  # its APGD restarts by itself
@@ -160,7 +160,7 @@ def _torchattacks(network: verify.Network, setting: Setting, x: Any, y: Any) -> 
             with torch.no_grad():
                 failed |= module(examples).argmax(1) != labels
         wrong += int(failed.sum())
-    return wrong / len(x), time.perf_counter() - begun
+    return wrong / len(x), time.process_time() - begun
 
 
 def _percent(error: float | None) -> str:
