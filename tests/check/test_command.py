@@ -33,7 +33,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 CASES = [
     ("good", "network", 0, "ACCEPTED"),
-    ("lemma dropped", "network", 1, "REJECTED\nstep 3 (refute): clause 1: the derived bound is -1.75"),
+    ("lemma dropped", "network", 1, "REJECTED\nstep 4 (refute): clause 1: the derived bound is -1.75"),
     ("margin raised", "network", 1, "REJECTED\nclause 0: derived margin"),
     ("damaged", "network", 2, "UNREADABLE\n"),
     ("good", "other", 2, "UNREADABLE\nthe network is neither"),

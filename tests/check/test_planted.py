@@ -31,7 +31,7 @@ def mixed(generator: np.random.Generator, rows: int, clause_rows: int) -> dict[s
 
 
 def random_tree(generator: np.random.Generator, clause_rows: int) -> dict[str, Any]:
-    """Both children of every split with betas of the sign that the split allows, on the way to each leaf."""
+    """Splits at random neurons; betas of the phases on the way to each leaf, and of either sign at other neurons."""
     shape, relu, neuron = [], [], []
     beta: dict[int, list[tuple[int, int, float]]] = {0: [], 1: []}
     leaves = 0
@@ -43,6 +43,7 @@ def random_tree(generator: np.random.Generator, clause_rows: int) -> dict[str, A
             shape.append(0)
             for r, i, sign in path:
                 beta[r].append((leaves, i, sign * generator.exponential()))
+            beta[unused[0][0]].append((leaves, unused[0][1], generator.normal()))
             leaves += 1
             return
         r, i = unused[int(generator.integers(len(unused)))]

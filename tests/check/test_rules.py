@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.certificates import File, ball, box, certificate, dense, i32, mix, network
+from support.certificates import ENTER, File, ball, box, certificate, dense, i32, mix, network
 from support.worked_example import CLAUSES, NETWORK, REGION, STEPS, beta, example
 
 from verify.check import Report, check
@@ -78,7 +78,7 @@ def edited(number: int, **changed: Any) -> list[dict[str, Any]]:
 REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a slope above 1": (
         slopes([[0.5, np.nextafter(1, 2)]]),
-        r"step 0 \(margins\): lower of ReLU 0 has a slope outside",
+        r"step 1 \(margins\): lower of ReLU 0 has a slope outside",
     ),
     "a slope below 0": (
         slopes([[0.5, -5e-324]], kind="upper"),
@@ -100,15 +100,15 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "an unknown multiplier": ([{**MARGIN, "multipliers": {"gamma": {}}}, *STEPS[1:]], r"an unknown key 'gamma'"),
     "a negative mix": (
         edited(4, multipliers=mix([1, 1, -5e-324])),
-        r"step 4 \(refute\): mix has a negative entry, in row 0",
+        r"step 5 \(refute\): mix has a negative entry, in row 0",
     ),
     "mix of another clause": (edited(4, multipliers=mix([1])), r"mix has the shape \(1, 1\), not \(1, 3\)"),
     "mix without a clause": (edited(0, multipliers=mix([1])), r"mix is given in a frame that assumes no clause"),
-    "beta where x may be negative": (
-        edited(0, multipliers={"beta": beta(1)}),
-        r"step 0 \(margins\): row 0: beta 1.0 of ReLU 0, neuron 0, whose argument is known to be from -1.0\d* to 1.0",
+    "beta that goes with the far end": (
+        edited(3, multipliers={"beta": beta(-1)}),
+        r"step 5 \(refute\): clause 1: the derived bound is -1.75",
     ),
-    "beta of the wrong sign": (edited(3, multipliers={"beta": beta(-1)}), r"step 3 .*beta -1.0 of ReLU 0, neuron 0"),
+    "beta that is not finite": (edited(3, multipliers={"beta": beta(np.inf)}), r"not a finite number"),
     "beta twice": (
         edited(3, multipliers={"beta": {"0": {"row": i32(0, 0), "at": i32(0, 0), "value": np.ones(2)}}}),
         r"beta of ReLU 0 names a row and neuron twice",
@@ -117,33 +117,36 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
         edited(3, multipliers={"beta": {"0": {"row": i32(1), "at": i32(0), "value": np.ones(1)}}}),
         r"names a row or a neuron that is not there, in entry 0",
     ),
-    "halves of a split in the wrong order": ([*STEPS[:3], *STEPS[5:], *STEPS[3:5]], r"step 3 .*beta -1.0 of ReLU 0"),
-    "a dropped lemma": ([*STEPS[:3], *STEPS[4:]], r"step 3 \(refute\): clause 1: the derived bound is -1.75"),
-    "lemmas that come too late": ([*STEPS[:3], STEPS[4], STEPS[3], *STEPS[5:]], r"step 3 \(refute\): .*is -1.75"),
+    "halves of a split in the wrong order": (
+        [*STEPS[:3], *STEPS[5:], *STEPS[3:5]],
+        r"step 5 \(refute\): clause 1: the derived bound is -1.75",
+    ),
+    "a dropped lemma": ([*STEPS[:3], *STEPS[4:]], r"step 4 \(refute\): clause 1: the derived bound is -1.75"),
+    "lemmas that come too late": ([*STEPS[:3], STEPS[4], STEPS[3], *STEPS[5:]], r"step 4 \(refute\): .*is -1.75"),
     "one half is missing": (STEPS[:5], r"2 frames are still open after the last step"),
-    "more than two halves": ([*STEPS, STEPS[6]], r"step 7 \(refute\): it belongs in the assuming frame"),
+    "more than two halves": ([*STEPS, STEPS[6]], r"step 8 \(refute\): it belongs in the assuming frame"),
     "a clause that no step refutes": (STEPS[:1], r"clause 1 is not refuted by any step"),
-    "an assumption inside another": ([ASSUME, ASSUME], r"step 1 \(assume\): it belongs in the root frame"),
-    "margins under an assumption": ([ASSUME, MARGIN], r"step 1 \(margins\): it belongs in the root frame"),
+    "an assumption inside another": ([ASSUME, ASSUME], r"step 2 \(assume\): it belongs in the root frame"),
+    "margins under an assumption": ([ASSUME, MARGIN], r"step 2 \(margins\): it belongs in the root frame"),
     "a margin of several rows": (edited(0, clauses=i32(1)), r"clause 1 has several rows: no margin"),
     "a margin of no clause": (edited(0, clauses=i32(2)), r"names a clause that is not there"),
-    "an empty frame that is not": ([ASSUME, {"op": "empty"}], r"step 1 \(empty\): no interval of the frame is crossed"),
-    "a neuron that is not there": (edited(2, neuron=2), r"step 2 \(split\): the neuron of ReLU 0 is 2"),
+    "an empty frame that is not": ([ASSUME, {"op": "empty"}], r"step 2 \(empty\): no interval of the frame is crossed"),
+    "a neuron that is not there": (edited(2, neuron=2), r"step 3 \(split\): the neuron of ReLU 0 is 2"),
     "a neuron of text": (edited(2, neuron="0"), r"the neuron of ReLU 0 is '0', not an integer"),
     "a neuron that is true": (edited(2, neuron=True), r"the neuron of ReLU 0 is True, not an integer"),
-    "an unknown op": ([*STEPS, {"op": "trust"}], r"step 7: no op that is known"),
-    "an unknown key": (edited(2, bound=1), r"step 2 \(split\): the step has an unknown key 'bound'"),
+    "an unknown op": ([*STEPS, {"op": "trust"}], r"step 8: no op that is known"),
+    "an unknown key": (edited(2, bound=1), r"step 3 \(split\): the step has an unknown key 'bound'"),
     "a side that is 0": (edited(3, sides=i8(0)), r"sides has an entry other than 1 and -1"),
     "neurons in a wrong type": (edited(3, neurons=np.array([1])), r"neurons is I64, not I32"),
     "an array that is not there": (edited(3, neurons="9999"), r"neurons names '9999', which is no array of the file"),
     "too many frames": ([ASSUME, *[SPLIT] * 300], r"over 256 frames are open at once"),
     "a tree split at other neurons": (
         with_tree(shape=i8(1, 1, 0, 0, 1, 0, 0), neuron=i32(1, 0, 0)),
-        r"step 2 \(tree\): leaf 1: the derived bound is -",
+        r"step 3 \(tree\): leaf 1: the derived bound is -",
     ),
     "a tree with swapped leaves": (
         with_tree(multipliers=mix([1, 0, 1], [1, 0, 1], [1, 1, 0], [1, 1, 0])),
-        r"step 2 \(tree\): leaf 0: the derived bound is -\d",
+        r"step 3 \(tree\): leaf 0: the derived bound is -\d",
     ),
     "a tree cut short": (with_tree(shape=i8(1, 1, 0, 0, 1, 0)), r"shape is not that of a binary tree"),
     "a tree that goes on": (
@@ -154,7 +157,7 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a tree split at no neuron": (with_tree(neuron=i32(0, 1, 2)), r"split 2 is at a neuron that is not there"),
     "a leaf said to be empty": (
         with_tree(shape=i8(1, 1, 2, 0, 1, 0, 0), multipliers=mix([1, 1, 0], [1, 0, 1], [1, 0, 1])),
-        r"step 2 \(tree\): entry 2 of shape: no interval is crossed",
+        r"step 3 \(tree\): entry 2 of shape: no interval is crossed",
     ),
     "boxes with a part missing": (
         [ASSUME, {**BOXES, "cut": i16(0, -1), "multipliers": mix([1, 1, 0], [1, 0, 1])}],
@@ -166,7 +169,7 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "boxes with swapped halves": (
         [ASSUME, {**BOXES, "multipliers": mix([0, 0, 0], [1, 1, 0], [1, 0, 1])}],
-        r"step 1 \(boxes\): part 1: the derived bound is -",
+        r"step 2 \(boxes\): part 1: the derived bound is -",
     ),
     "boxes cut along no input": (
         [ASSUME, {**BOXES, "cut": i16(1, -1, -1)}],
@@ -181,6 +184,83 @@ def test_rejected_with_its_own_reason(name: str, arithmetic: str) -> None:
     steps, reason = REJECTED[name]
     report = check(example(steps=steps).data(), NETWORK, arithmetic=arithmetic)
     assert rejected(report, reason)
+
+
+# By hand, for x from -1 to 3: the chords give 8 - |x| >= 13/2 - x/2, and beta subtracts beta (x + 1), or beta (x - 3) where negative.
+BETAS = [(0, 5), (0.5, 3), (1, 1), (-0.25, 5), (-0.5, 5), (-1, 3)]
+
+
+@pytest.mark.parametrize(("value", "margin"), BETAS)
+def test_beta_at_an_unstable_neuron_goes_with_the_end_of_its_sign(value: float, margin: float) -> None:
+    steps = [{**MARGIN, "multipliers": {"beta": beta(value)}}]
+    file = certificate(NETWORK, box([-1], [3]), steps, C=[[-1, 0]], d=[8])
+    assert check(file.data(), NETWORK, arithmetic="exact").margins == {0: margin}
+    assert margin - 1e-12 < check(file.data(), NETWORK).margins[0] <= margin
+
+
+# Two regions, each with a clause; the second's needs its own steps.
+LEAVE = {"op": "region", "number": 1}
+TURNS = [ENTER, MARGIN, LEAVE, *STEPS[1:]]
+
+
+def two_regions(steps: Any = TURNS, region_of: Any = (0, 1), **changed: Any) -> File:
+    return example(steps=steps, region=[REGION, box([-1], [0.75])], region_of=region_of, **changed)
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "exact"])
+def test_clauses_may_be_about_different_regions(arithmetic: str) -> None:
+    report = check(two_regions().data(), NETWORK, arithmetic=arithmetic)
+    assert report.accepted, report.reason
+    for part in ("region 0", "region 1", "clauses 0", "clauses 1"):
+        assert part in report.words
+
+
+REGIONS: dict[str, tuple[File, str]] = {
+    "out of order": (two_regions([LEAVE, *STEPS]), r"step 0 \(region\): region 1 is entered, the next is 0"),
+    "entered twice": (two_regions([ENTER, MARGIN, ENTER]), r"step 2 \(region\): region 0 is entered, the next is 1"),
+    "left out": (two_regions([ENTER, MARGIN]), r"clause 1 is not refuted by any step"),
+    "entered by no step": (two_regions([MARGIN]), r"step 0 \(margins\): no region was entered yet"),
+    "no steps at all": (two_regions([]), r"clause 0 is not refuted by any step"),
+    "one that is not there": (two_regions([*TURNS, {"op": "region", "number": 2}]), r"the region is 2, not an integer"),
+    "margins of another's clause": (
+        two_regions([ENTER, LEAVE, MARGIN]),
+        r"step 2 \(margins\): clause 0 is about region 0, not the current one",
+    ),
+    "another's clause assumed": (
+        two_regions([ENTER, *STEPS]),
+        r"step 2 \(assume\): clause 1 is about region 1, not the current one",
+    ),
+    "left while a frame is open": (
+        two_regions([ENTER, LEAVE, ASSUME, ENTER]),
+        r"step 3 \(region\): it belongs in the root frame",
+    ),
+    "one without a clause": (two_regions(region_of=(0, 0)), r"region_of names a region that is not there, or leaves one"),
+    "a clause about none": (two_regions(region_of=(0, 2)), r"region_of names a region that is not there, or leaves one"),
+    "a negative number": (two_regions(region_of=(0, -1)), r"region_of names a region that is not there, or leaves one"),
+    "no regions": (example(region=[], region_of=(0, 0)), r"region_of names a region that is not there, or leaves one"),
+    "two of a label": (
+        certificate(
+            network(*dense(([[1], [-1]], None), ([[1, 1], [0, 0], [0, 0]], [1, 0, 0.5]))),
+            [REGION, REGION],
+            [ENTER, {"op": "margins", "clauses": i32(0), "multipliers": {}}],
+            label=0,
+            outputs=3,
+            region_of=(0, 1),
+        ),
+        r"a label, and 2 regions",
+    ),
+    "clauses that changed places": (
+        two_regions([ENTER, LEAVE, MARGIN, *STEPS[1:]], region_of=(1, 0)),
+        r"step 3 \(assume\): clause 1 is about region 0",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REGIONS)
+def test_regions_that_do_not_fit_are_rejected(name: str) -> None:
+    file, reason = REGIONS[name]
+    net = NETWORK if name != "two of a label" else LABEL_NET
+    assert rejected(check(file.data(), net), reason)
 
 
 def rejected(report: Report, reason: str) -> bool:
@@ -238,15 +318,15 @@ CLAIMS: dict[str, tuple[Callable[[Any], None], str]] = {
     "a target of text": (put("claim", "targets", [1, "2"]), r"a target is '2', not an integer from 0 to 2"),
     "no targets": (put("claim", "targets", None), r"a label and its targets come together"),
     "unknown semantics": (put("claim", "semantics", "bfloat16"), r"semantics is 'bfloat16'"),
-    "another norm": (put("claim", "region", "norm", "l3"), r"the norm is 'l3'"),
+    "another norm": (put("claim", "regions", 0, "norm", "l3"), r"the norm is 'l3'"),
     "an epsilon with an exponent": (
-        put("claim", "region", "epsilon", "1e9"),
+        put("claim", "regions", 0, "epsilon", "1e9"),
         r"epsilon is '1e9', not a number such as",
     ),
-    "a negative epsilon": (put("claim", "region", "epsilon", "-1"), r"epsilon is -1, negative"),
-    "epsilon over 0": (put("claim", "region", "epsilon", "1/0"), r"epsilon is '1/0', not a number"),
-    "an empty region": (put("claim", "region", "clip", ["2", "3"]), r"the region is empty"),
-    "a region of another kind": (put("claim", "region", "kind", "star"), r"the region is neither a box nor a ball"),
+    "a negative epsilon": (put("claim", "regions", 0, "epsilon", "-1"), r"epsilon is -1, negative"),
+    "epsilon over 0": (put("claim", "regions", 0, "epsilon", "1/0"), r"epsilon is '1/0', not a number"),
+    "an empty region": (put("claim", "regions", 0, "clip", ["2", "3"]), r"the region is empty"),
+    "a region of another kind": (put("claim", "regions", 0, "kind", "star"), r"the region is neither a box nor a ball"),
     "an unknown key": (put("claim", "trusted", 1), r"the claim has an unknown key 'trusted'"),
     "no made_by": (put("made_by", None), r"made_by is not an object of texts"),
     "steps that are no list": (put("steps", {}), r"steps is not a list"),
@@ -269,10 +349,10 @@ def test_a_larger_region_no_longer_has_the_margin() -> None:
     steps = [{"op": "margins", "clauses": i32(0), "multipliers": {}}]
     file = certificate(net, ball([0.0], "1", clip=[None, "1"]), steps, label=0, margins=[0.25])
     assert check(file.data(), net).accepted
-    file.document["claim"]["region"]["epsilon"] = "7/5"
+    file.document["claim"]["regions"][0]["epsilon"] = "7/5"
     assert rejected(check(file.data(hashed=False), net), "^content is ")
     assert rejected(check(file.data(), net), r"clause 0 \(target 1\): derived margin 0.[01]\d*, claimed 0.25")
-    file.document["claim"]["region"].update(epsilon="2", clip=None)
+    file.document["claim"]["regions"][0].update(epsilon="2", clip=None)
     assert rejected(check(file.data(), net), r"clause 0 \(target 1\) is not refuted by any step")
 
 

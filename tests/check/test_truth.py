@@ -44,13 +44,18 @@ def region_of(generator: np.random.Generator, size: int, kind: str) -> tuple[dic
 
 
 def random_multipliers(generator: np.random.Generator, rows: int, sizes: list[int]) -> dict[str, Any]:
+    """Slopes, and betas of either sign at any neurons."""
     chosen: dict[str, Any] = {"lower": {}, "upper": {}}
+    betas: dict[str, Any] = {}
     for r, size in enumerate(sizes):
         at = np.flatnonzero(generator.random(size) < 0.7).astype(np.int32)
         chosen["lower"][str(r)] = {"at": at, "value": generator.integers(0, 256, size=(rows, len(at))).astype(np.uint8)}
         at = np.flatnonzero(generator.random(size) < 0.3).astype(np.int32)
         chosen["upper"][str(r)] = {"at": at, "value": generator.random(size=(1, len(at)))}
-    return chosen
+        row, at = (generator.random(size=(rows, size)) < 0.2).nonzero()
+        value = 0.3 * generator.normal(size=len(row))
+        betas[str(r)] = {"row": row.astype(np.int32), "at": at.astype(np.int32), "value": value}
+    return {**chosen, "beta": betas}
 
 
 def lemmas_and_margin(generator: np.random.Generator, sizes: list[int], random: bool) -> list[dict[str, Any]]:
@@ -232,7 +237,7 @@ def test_frames_in_float64_contain_the_exact_ones(kind: str, seed: int) -> None:
 
 
 def fixed_multipliers(generator: np.random.Generator, frame: Frame, rows: int) -> Multipliers:
-    """Slopes for every neuron, which both arithmetics then use, and betas of the right sign."""
+    """Slopes and betas of either sign for every neuron, which both arithmetics then use."""
     widths = [ends.shape[1] for ends in frame.pre_lower]
     given = [
         {r: Slopes(np.arange(n), generator.random(size=(rows, n))) for r, n in enumerate(widths)},
@@ -240,9 +245,8 @@ def fixed_multipliers(generator: np.random.Generator, frame: Frame, rows: int) -
     ]
     beta = {}
     for r, n in enumerate(widths):
-        sign = np.where(frame.pre_lower[r][0] >= 0, 1.0, np.where(frame.pre_upper[r][0] <= 0, -1.0, 0.0))
         row, at = (i.ravel() for i in np.indices((rows, n)))
-        beta[r] = Beta(row, at, generator.random(size=rows * n) * sign[at])
+        beta[r] = Beta(row, at, generator.normal(size=rows * n))
     return Multipliers(False, given[0], given[1], beta)
 
 
@@ -303,3 +307,18 @@ def test_minima_over_balls_are_tight(norm: str) -> None:
                 x = x[((x >= lower) & (x <= upper)).all(axis=1)]
                 assert len(x) > 10
                 assert (found <= (a @ x.T).min(axis=1)).all()
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_beta_that_cancels_a_rounded_slope_takes_no_error_term_with_it(seed: int) -> None:
+    """What is left of the coefficient is 0, and so is its own error term, but the product that it cancelled was rounded."""
+    generator = np.random.default_rng(seed)
+    a, slope = 1 + generator.random(), 1 - int(generator.integers(1, 6)) * 2.0**-53
+    ends = box([-(2.0 ** -int(generator.integers(0, 60)))], [1.0])
+    nodes = [{"op": "input", "shape": [1]}, {"op": "relu", "inputs": [0]}]
+    nodes += [{"op": "affine", "inputs": [1], "weight": np.array([[-a]])}]
+    chosen = {"upper": {"0": {"at": i32(0), "value": np.array([[slope]])}}}
+    chosen["beta"] = {"0": {"row": i32(0), "at": i32(0), "value": np.array([-a * slope])}}
+    steps = [{"op": "margins", "clauses": i32(0), "multipliers": chosen}]
+    found = [derived(nodes, ends, steps, [1.0], arithmetic=name) for name in ("float64", "exact")]
+    assert found[0] <= found[1] <= -Fraction(a)

@@ -36,7 +36,7 @@ def test_the_text_has_the_network_and_the_claim_of_the_bytes() -> None:
 
 def test_without_the_lemma_of_a_half_its_leaf_is_not_refuted() -> None:
     report = check(example(steps=[*STEPS[:3], *STEPS[4:]]).data(), NETWORK, arithmetic="exact")
-    assert report.reason == "step 3 (refute): clause 1: the derived bound is -1.75, not above 0"
+    assert report.reason == "step 4 (refute): clause 1: the derived bound is -1.75, not above 0"
 
 
 def test_exact_arithmetic_needs_no_flint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+ENTER = {"op": "region", "number": 0}
 DTYPES = {"f8": "F64", "f4": "F32", "u2": "U16", "u1": "U8", "i8": "I64", "i4": "I32", "i2": "I16", "i1": "I8"}
 
 
@@ -93,7 +94,7 @@ def dense(*layers: tuple[Any, Any]) -> list[dict[str, Any]]:
 
 def certificate(
     net: bytes,
-    region: dict[str, Any],
+    region: dict[str, Any] | list[dict[str, Any]],
     steps: list[dict[str, Any]],
     *,
     rows: Any = None,
@@ -104,8 +105,11 @@ def certificate(
     margins: Any = None,
     semantics: str = "real",
     file: str | None = None,
+    region_of: Any = None,
 ) -> File:
-    """A certificate; for a ``label`` the clauses are those of all other outputs."""
+    """A certificate; for a ``label`` the clauses are those of all other outputs. A single region is entered before the steps."""
+    regions = region if isinstance(region, list) else [region]
+    steps = steps if isinstance(region, list) else [ENTER, *steps]
     targets = None
     if label is not None:
         targets = [t for t in range(outputs) if t != label]
@@ -117,7 +121,8 @@ def certificate(
     claim = {
         "network": {"identity": sha256(net).hexdigest(), "file": file},
         "semantics": semantics,
-        "region": region,
+        "regions": regions,
+        "region_of": np.zeros(len(rows), dtype=np.int32) if region_of is None else np.asarray(region_of, dtype=np.int32),
         "rows": rows,
         "C": C,
         "d": np.zeros(len(C)) if d is None else np.asarray(d, dtype=np.float64),

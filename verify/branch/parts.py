@@ -33,6 +33,7 @@ from verify.verdict import Verdict
 
 BATCH = 512
 STEPS = 5  # of ascent on the slopes of the last form
+NO_ROW = -1  # of a part that is halved as it is
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class _Question:
 
 @dataclass
 class _Record:
-    """By part: the halved coordinate (-1: done), the row, the slopes of all ReLUs, and its children's numbers."""
+    """By part: the halved coordinate (-1: done), the row (or NO_ROW), the slopes of all ReLUs, and its children's numbers."""
 
     cut: list[int]
     row: list[int]
@@ -137,11 +138,18 @@ def _bounded(question: _Question, parts: _Parts, record: _Record) -> tuple[Tenso
     flat = box(parts.lower, parts.upper)
     size = clause.C.abs() @ bounds.values[last].magnitude().T + clause.d.abs().unsqueeze(1)  # (J, B)
     room = ROOM * size.gather(0, best.unsqueeze(0))[0]
-    done = down(form.constant + flat.minimise(a))[:, 0] > room
+    least = down(form.constant + flat.minimise(a))[:, 0]
+    done = least > room
     low, high, _ = clip(parts.lower, parts.upper, a, form.constant)
-    kept = _all_slopes(network, bounds, slopes)
+    # Below 0 by a rounding, a bound clips its part to a corner; above, not at all. Whoever checks may find the other, and
+    # halve elsewhere: such a part goes without a bound, and is halved as it is.
+    by_rounding = ~done & (least > -room)
+    low, high = (
+        torch.where(by_rounding.unsqueeze(1), whole_, cut) for whole_, cut in ((parts.lower, low), (parts.upper, high))
+    )
+    kept, row = _all_slopes(network, bounds, slopes), torch.where(by_rounding, NO_ROW, best)
     for k, part in enumerate(parts.number.tolist()):
-        record.row[part], record.slopes[part] = int(best[k]), kept[k]
+        record.row[part], record.slopes[part] = int(row[k]), kept[k]
     left = (~done).nonzero().squeeze(1)
     score = torch.zeros_like(low)
     if len(left):
@@ -172,7 +180,7 @@ def _best_row(network: Network, region: Box, bounds: Bounds, clause: Clause) -> 
 
 def _all_slopes(network: Network, bounds: Bounds, slopes: dict[int, Tensor]) -> np.ndarray:
     """The slopes of every ReLU in 8 bits, (B, all neurons); 0 where nobody asked for any."""
-    parts = []
+    parts = [np.zeros((len(bounds.values[0].lower), 0), dtype=np.uint8)]  # of a network without ReLUs
     for r in network.relus:
         pre = bounds.pre[r]
         if r in slopes:
@@ -196,6 +204,7 @@ def _step(network: Network, clause: Clause, record: _Record) -> Step:
         count = int(np.prod(network.nodes[r].shape))
         lower[str(k)] = {"at": np.arange(count, dtype=np.int32), "value": slopes[:, begin : begin + count]}
         begin += count
-    mix = np.eye(len(clause.d), dtype=np.float32)[[record.row[part] for part in order]]
+    # NO_ROW takes the last row, of zeros
+    mix = np.eye(len(clause.d) + 1, len(clause.d), dtype=np.float32)[[record.row[part] for part in order]]
     cut = np.array([record.cut[part] for part in order], dtype=np.int16)
     return {"op": "boxes", "cut": cut, "multipliers": {"lower": lower, "mix": mix}}

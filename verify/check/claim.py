@@ -72,7 +72,7 @@ def read_claim(container: Container, nodes: list[Node]) -> Claim:
             len(rows) == total == outputs - 1,
             f"{len(rows)} clauses of {total} rows for a label among {outputs} outputs",
         )
-        require(len(claim_regions := entry["regions"]) == 1, f"a label, and {len(claim_regions)} regions")
+        require(len(regions) == 1, f"a label, and {len(regions)} regions")
         others = [t for t in range(outputs) if t != label]
         require(
             sorted(targets) == others, f"the targets {targets!s:.80} are not all labels other than {label}, once each"
@@ -113,9 +113,11 @@ def in_words(claim: Claim, network: str, margins: dict[int, float]) -> str:
         lines = [every, network, f"({meaning})", f"gives label {claim.label} a larger output than every other label."]
     else:
         lines = [network[0].upper() + network[1:], f"({meaning})", "satisfies, in each region, none of its clauses:"]
+        about: list[list[str]] = [[] for _ in claim.regions]
+        for clause, owner in enumerate(claim.region_of):
+            about[owner].append(str(clause))
         for number, region in enumerate(claim.regions):
-            about = [str(clause) for clause, owner in enumerate(claim.region_of) if owner == number]
-            lines.append(f"  region {number}, {region.words}: clauses {', '.join(about)}")
+            lines.append(f"  region {number}, {region.words}: clauses {', '.join(about[number])}")
     for clause in range(claim.count):
         found = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
         lines.append(f"  {claim.name(clause)}: {found}")

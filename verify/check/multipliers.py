@@ -46,14 +46,13 @@ class Beta:
 
 @dataclass(frozen=True)
 class Multipliers:
-    """Those of S functionals (FORMAT.md, rule `backward`), by ReLU. ``rows``: which of the step's functionals they are."""
+    """Those of S functionals (FORMAT.md, rule `backward`), by ReLU."""
 
     parallel: bool = False
     lower: dict[int, Slopes] = field(default_factory=dict)
     upper: dict[int, Slopes] = field(default_factory=dict)
     beta: dict[int, Beta] = field(default_factory=dict)
     mix: Array | None = None
-    rows: Array | None = None
 
     def taken(self, rows: Array) -> Multipliers:
         """Those of some rows."""
@@ -61,7 +60,7 @@ class Multipliers:
             {r: given.taken(rows) for r, given in kind.items()} for kind in (self.lower, self.upper, self.beta)
         )
         mix = None if self.mix is None else self.mix[rows].astype(np.float64)
-        return Multipliers(self.parallel, lower, upper, beta, mix, rows)  # type: ignore[arg-type]
+        return Multipliers(self.parallel, lower, upper, beta, mix)  # type: ignore[arg-type]
 
 
 NO_MULTIPLIERS = Multipliers()

@@ -28,14 +28,15 @@ _BUDGET = 2**23  # bytes of an array of coefficients
 class Proof:
     """What the steps so far have established. ``frames`` are those that are open, each with the one that opens when it closes.
 
-    ``models``: the network over each region so far; the last is the current one.
+    The current region is number ``entered - 1``, and ``model`` the network over it.
     """
 
     arithmetic: Arithmetic
     nodes: list[Node]
     claim: Claim
     container: Container
-    models: list[Model] = field(default_factory=list)
+    model: Model = field(init=False)
+    entered: int = 0
     frames: list[tuple[Frame, Frame | None]] = field(default_factory=list)
     refuted: set[int] = field(default_factory=set)
     margins: dict[int, float] = field(default_factory=dict)
@@ -48,26 +49,20 @@ class Proof:
         return self.frames[-1][0]
 
     @property
-    def model(self) -> Model:
-        """The network over the current region."""
-        return self.models[-1]
-
-    @property
     def region(self) -> Region:
         """The current region."""
-        return self.claim.regions[len(self.models) - 1]
+        return self.claim.regions[self.entered - 1]
 
     def own(self, clause: int) -> None:
         """Reject a clause that is about another region."""
         owner = self.claim.region_of[clause]
-        require(
-            owner == len(self.models) - 1, f"{self.claim.name(clause)} is about region {owner}, not the current one"
-        )
+        require(owner == self.entered - 1, f"{self.claim.name(clause)} is about region {owner}, not the current one")
 
     def enter(self, number: int) -> None:
         """Leave the root frame, if there is one, for that of the next region."""
-        require(number == len(self.models), f"region {number} follows {len(self.models)} regions")
-        self.models.append(build_model(self.arithmetic, self.nodes, self.claim.regions[number].box, self.claim.float32))
+        require(number == self.entered, f"region {number} is entered, the next is {self.entered}")
+        self.entered += 1
+        self.model = build_model(self.arithmetic, self.nodes, self.region.box, self.claim.float32)
         self.frames = [(root_frame(self.model), None)]
 
     def change(self, frame: Frame) -> None:

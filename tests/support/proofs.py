@@ -1,0 +1,57 @@
+"""Certificates that the library wrote, taken apart, changed and put together again with their hash made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import deepcopy
+from typing import Any
+
+import numpy as np
+from support.certificates import File
+
+import verify
+from verify.check import Report, check
+from verify.check.container import MAX_BYTES, read_container
+from verify.network import Network
+from verify.proof.canonical import canonical
+
+TYPES = {"F64": "<f8", "F32": "<f4", "U16": "<u2", "U8": "<u1", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1"}
+ARITHMETICS = ("float64", "exact")
+
+
+def opened(data: bytes) -> File:
+    """The document and the arrays of a certificate, which may be changed."""
+    stored = read_container(data, max_bytes=MAX_BYTES, form="reluproof certificate")
+    file = File(deepcopy(stored.document))
+    for name, array in stored.arrays.items():
+        file.arrays[name] = np.frombuffer(array.data, TYPES[array.dtype]).reshape(array.shape).copy()
+    return file
+
+
+def steps(data: bytes, op: str) -> list[dict[str, Any]]:
+    """The steps with this op."""
+    return [step for step in opened(data).document["steps"] if step["op"] == op]
+
+
+def ops(data: bytes) -> list[str]:
+    """The op of every step; of those inside an assumed clause with ``in `` before it."""
+    found, inside = [], False
+    for step in opened(data).document["steps"]:
+        inside = (inside or step["op"] == "assume") and step["op"] not in ("region", "margins")
+        found.append(f"in {step['op']}" if inside else step["op"])
+    return found
+
+
+def reports(certificate: Any, network: Network) -> Iterator[Report]:
+    """What the checker says in each arithmetic, given the canonical file."""
+    assert isinstance(certificate, verify.Certificate), certificate
+    for arithmetic in ARITHMETICS:
+        yield check(certificate.data, canonical(network), arithmetic=arithmetic)
+
+
+def accepted(certificate: Any, network: Network) -> Report:
+    """The exact report; both must accept, and the float64 margins be no higher."""
+    rounded, exact = reports(certificate, network)
+    assert rounded.accepted and exact.accepted, rounded.reason + exact.reason
+    assert rounded.margins.keys() == exact.margins.keys()
+    return exact
