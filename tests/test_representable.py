@@ -23,6 +23,17 @@ def test_points_on_the_surface_become_float32_numbers_inside(norm):
     assert float((moved - region.project(far)).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize("norm", ["l2", "l1"])
+def test_points_on_a_flat_side_of_a_clipped_ball_become_float32_numbers_inside(norm):
+    # Here the middle of the bounding box, projected, lies on the ball's surface itself.
+    g = torch.Generator().manual_seed(0)
+    region = ball(torch.rand(200, 12, generator=g).double(), Fraction(3, 5), norm=norm, clip=(0, 1))
+    far = region.lower + torch.rand(200, 12, generator=g).double() * (region.upper - region.lower)
+    moved = representable(region, far)
+    assert bool(region.contains(moved).all())
+    assert torch.equal(moved.float().double(), moved)
+
+
 def test_a_float32_number_of_the_region_stays():
     x = torch.rand(5, 3).double()
     assert torch.equal(representable(box(torch.zeros(5, 3), torch.ones(5, 3)), x), x)

@@ -15,8 +15,18 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from verify.attack.api import attack as attack
+    from verify.attack.methods import ATTACKS as ATTACKS
+    from verify.attack.report import AttackedInput as AttackedInput
+    from verify.attack.report import AttackReport as AttackReport
+    from verify.attack.report import Finding as Finding
+    from verify.attack.transfer import TransferMatrix as TransferMatrix
+    from verify.attack.transfer import transfer_matrix as transfer_matrix
+    from verify.attack.transformations import Transformations as Transformations
     from verify.branch.decide import Decision as Decision
     from verify.branch.decide import decide as decide
+    from verify.certificate import Certificate as Certificate
+    from verify.certificate import Refused as Refused
     from verify.certify.api import Comparison as Comparison
     from verify.certify.api import certify as certify
     from verify.certify.api import certify_batch as certify_batch
@@ -41,11 +51,10 @@ if TYPE_CHECKING:
     from verify.load.pytorch import from_torch as from_torch
     from verify.load.replay import replays as replays
     from verify.load.vnnlib import load_property as load_property
+    from verify.module import as_module as as_module
     from verify.network import Network as Network
     from verify.proof.canonical import identity as identity
     from verify.proof.canonical import save_network as save_network
-    from verify.proof.certificate import Certificate as Certificate
-    from verify.proof.certificate import Refused as Refused
     from verify.proof.transfer import transfer as transfer
     from verify.property import Clause as Clause
     from verify.property import Property as Property
@@ -64,6 +73,11 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "load": "verify.load",
     "certify": "verify.certify",
+    "attack": "verify.attack",
+    **dict.fromkeys(("AttackReport", "AttackedInput", "Finding"), "verify.attack.report"),
+    **dict.fromkeys(("TransferMatrix", "transfer_matrix"), "verify.attack.transfer"),
+    "Transformations": "verify.attack.transformations",
+    "ATTACKS": "verify.attack.methods",
     **dict.fromkeys(("Comparison", "certify_batch", "compare", "lower_bounds"), "verify.certify.api"),
     **dict.fromkeys(("Decision", "decide"), "verify.branch.decide"),
     "METHODS": "verify.certify.methods",
@@ -89,8 +103,9 @@ _PUBLIC = {
     "replays": "verify.load.replay",
     "Network": "verify.network",
     **dict.fromkeys(("identity", "save_network"), "verify.proof.canonical"),
-    **dict.fromkeys(("Certificate", "Refused"), "verify.proof.certificate"),
+    **dict.fromkeys(("Certificate", "Refused"), "verify.certificate"),
     "transfer": "verify.proof.transfer",
+    "as_module": "verify.module",
     **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),

@@ -28,6 +28,7 @@ from verify.floating import (
     shift_inside,
     up,
 )
+from verify.projection import within_l1, within_l2
 
 R = TypeVar("R", bound="Box")
 
@@ -188,30 +189,16 @@ class _RoundBall(Box):
         raise NotImplementedError
 
     def project(self, x: Tensor) -> Tensor:
-        """The nearest point of ball and box together: the multiplier of the ball is found by bisection."""
+        """The nearest point of ball and box together, up to rounding: see :mod:`verify.projection`."""
         flat, centre = x.flatten(1), self.centre.flatten(1)
         lower, upper = self.inner_lower.flatten(1), self.inner_upper.flatten(1)
-        radius = float(self.epsilon) * (1.0 - 2.0**-30)
+        offset = flat - centre
+        room = torch.where(offset > 0, upper - centre, centre - lower).clamp(min=0)
+        moved = offset.sign() * self._within(offset.abs(), room, float(self.epsilon) * (1.0 - 2.0**-30))
+        return torch.minimum(torch.maximum(centre + moved, lower), upper).reshape(x.shape)
 
-        def candidate(multiplier: Tensor) -> Tensor:
-            return torch.minimum(torch.maximum(centre + self._shrink(flat - centre, multiplier), lower), upper)
-
-        low = torch.zeros(len(flat), 1, dtype=x.dtype)
-        high = torch.full_like(low, 1.0)
-        for _ in range(64):  # double until the point is inside the ball
-            outside = self._norm(candidate(high) - centre) > radius
-            if not bool(outside.any()):
-                break
-            high = torch.where(outside, high * 4.0, high)
-        for _ in range(40):
-            middle = (low + high) / 2
-            outside = self._norm(candidate(middle) - centre) > radius
-            low, high = torch.where(outside, middle, low), torch.where(outside, high, middle)
-        inside = self._norm(candidate(torch.zeros_like(low)) - centre) <= radius
-        return torch.where(inside, candidate(torch.zeros_like(low)), candidate(high)).reshape(x.shape)
-
-    def _shrink(self, offset: Tensor, multiplier: Tensor) -> Tensor:
-        """Minimiser of ``|d - offset|^2 / 2 + multiplier * penalty(d)``."""
+    def _within(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
+        """How far the coordinates of a projection move; all (B, n)."""
         raise NotImplementedError
 
     def _norm(self, offset: Tensor) -> Tensor:
@@ -259,8 +246,8 @@ class L2Ball(_RoundBall):
         n = p.shape[-1]
         return up(((p * p).sum(-1) * (1.0 + gamma(n)) + n * 1e-300).sqrt())
 
-    def _shrink(self, offset: Tensor, multiplier: Tensor) -> Tensor:
-        return offset / (1.0 + multiplier)
+    def _within(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
+        return within_l2(size, room, radius)
 
     def _norm(self, offset: Tensor) -> Tensor:
         length: Tensor = offset.norm(dim=1, keepdim=True)
@@ -293,8 +280,8 @@ class L1Ball(_RoundBall):
     def _dual_norm(self, p: Tensor) -> Tensor:
         return p.abs().amax(-1)
 
-    def _shrink(self, offset: Tensor, multiplier: Tensor) -> Tensor:
-        return offset.sign() * (offset.abs() - multiplier).clamp(min=0)
+    def _within(self, size: Tensor, room: Tensor, radius: float) -> Tensor:
+        return within_l1(size, room, radius)
 
     def _norm(self, offset: Tensor) -> Tensor:
         return offset.abs().sum(dim=1, keepdim=True)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from verify.region import Box
+from verify.region import Box, L1Ball, L2Ball
 
 
 def representable(region: Box, x: Tensor) -> Tensor:
     """The points ``x`` (B, *shape), projected, as float32 numbers inside the region where there are any; all float64.
 
     A counterexample in float32 is one that the deployed network can be given. Near the surface of an l_2 or l_1 ball
-    the point is drawn towards the middle by less than a ten-thousandth of the way, so that rounding leaves it inside.
+    the point is drawn towards the centre by less than a ten-thousandth of the way, so that rounding leaves it inside.
     """
     x = region.project(x)
-    middle = region.project((region.lower + region.upper) / 2)
+    # Not the middle of a clipped ball's box: that may lie on the ball's surface, and the way to it along a flat side.
+    inward = region.centre if isinstance(region, (L1Ball, L2Ball)) else (region.lower + region.upper) / 2
+    middle = region.project(inward)
     result, open_ = x.clone(), torch.ones(len(x), dtype=torch.bool)
     for pull in (0.0, 2.0**-22, 2.0**-18, 2.0**-14):
         moved = _rounded_inside(region, middle + (x - middle) * (1.0 - pull) if pull else x)

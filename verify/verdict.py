@@ -12,7 +12,7 @@ from torch import Tensor
 from verify.errors import SoundnessError
 
 if TYPE_CHECKING:
-    from verify.proof.certificate import Certificate
+    from verify.certificate import Certificate
 
 Layers: TypeAlias = dict[str, tuple[int, int, int]]
 """By ReLU layer: how many neurons are active, inactive, unstable."""

@@ -16,8 +16,9 @@ from verify.branch.cascade import Attack, SplitInputs, Stage, decide_region
 from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
 from verify.branch.relu import Confirm
+from verify.certificate import Certificate, Refused
 from verify.network import Network
-from verify.proof.certificate import Certificate, Refused, certified
+from verify.proof.certificate import certified
 from verify.proof.recorder import Recorder
 from verify.property import Clause, Property, PropertyCounterexample
 from verify.representable import representable

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import torch
 
+from verify.certificate import Certificate, Refused
 from verify.certify.methods import method_named
 from verify.certify.options import Options
-from verify.proof.certificate import Certificate, Refused, certified
+from verify.proof.certificate import certified
 from verify.proof.recorder import Recorder
 from verify.property import rows_as_clauses
 from verify.specification import Query

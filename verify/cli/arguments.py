@@ -12,11 +12,14 @@ _EXAMPLES = """examples:
   reluproof certify model.onnx --data digits.npz --epsilon 0.1 --clip 0 1 --certificates proofs/
   reluproof check proofs/0.reluproof --network model.onnx
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
+  reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
 3 some unknown, 4 a contradiction was found and no number of the run can be trusted; of verify: 0 unsat (the property
-holds), 1 sat (a counterexample), 3 unknown or timeout"""
+holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found"""
+
+_EPSILON = "radius in the data's units: 0.1 or 8/255"
 
 
 def parser(version: str) -> argparse.ArgumentParser:
@@ -53,6 +56,11 @@ def parser(version: str) -> argparse.ArgumentParser:
     compare.add_argument(
         "--methods", nargs="+", metavar="METHOD", help="default: interval dual crown alpha lp milp complete"
     )
+
+    attack = commands.add_parser("attack", help="search for counterexamples, and check what the search is worth")
+    _network(attack)
+    _question(attack, index="all", epsilon="radius in the data's units: 0.1 or 8/255; inf for the nearest example")
+    _attack(attack)
 
     verify = commands.add_parser("verify", help="decide a VNN-LIB property: prints sat, unsat, unknown or timeout")
     _network(verify)
@@ -98,13 +106,13 @@ def _network(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _question(command: argparse.ArgumentParser, *, index: str) -> None:
+def _question(command: argparse.ArgumentParser, *, index: str, epsilon: str = _EPSILON) -> None:
     group = command.add_argument_group("the question")
     group.add_argument(
         "--data", required=True, help=".npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
     )
     group.add_argument("--index", default=index, help=f"which inputs: 3, 0:20, 1,5,9 or all (default: {index})")
-    group.add_argument("--epsilon", required=True, help="radius in the data's units: 0.1 or 8/255")
+    group.add_argument("--epsilon", required=True, help=epsilon)
     group.add_argument("--clip", nargs=2, metavar=("LOW", "HIGH"), help="valid range of every input entry, e.g. 0 1")
     group.add_argument("--norm", default="linf", help="linf (default), l2 or l1")
     group.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")
@@ -131,3 +139,36 @@ def _how(command: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, default=0, help="of the attack (default 0)")
     _machine(group)
     group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+
+
+def _attack(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("how")
+    group.add_argument(
+        "--method",
+        default="apgd",
+        help="apgd (default), pgd, fgsm, square, uniform, signs; nearest example: fab, deepfool, cw, lbfgs; "
+        "linear networks: linear",
+    )
+    group.add_argument("--loss", default="soft_margin", help="soft_margin (default), margin, cross_entropy or dlr")
+    group.add_argument("--targeted", action="store_true", help="aim at every wrong class in turn")
+    group.add_argument("--restarts", type=int, default=1, metavar="N", help="runs for each input (default 1)")
+    group.add_argument("--steps", type=int, default=40, metavar="N", help="steps of each run (default 40)")
+    group.add_argument(
+        "--start", default="auto", help="auto (default: the input, then random and odi), centre, random, odi"
+    )
+    group.add_argument(
+        "--step-size", type=float, metavar="SIZE", help="in the data's units (default: the method's own)"
+    )
+    group.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    group.add_argument("--timeout", type=float, metavar="SECONDS", help="for the whole search (default: no limit)")
+    group.add_argument("--no-diagnosis", action="store_true", help="leave out the checks for gradient masking")
+    group.add_argument(
+        "--surrogate",
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="whose examples are tried too; may be repeated",
+    )
+    group.add_argument("--out", metavar="DIR", help="write the counterexamples to DIR/counterexamples.npz")
+    group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+    _machine(group)

@@ -33,12 +33,13 @@ def read_network(arguments: argparse.Namespace) -> verify.Network:
     return verify.load(arguments.model, arch=arguments.arch, input_shape=arguments.input_shape)
 
 
-def read_question(arguments: argparse.Namespace) -> Question:
-    """The whole question; raises UsageError or LoadError with one line."""
+def read_question(arguments: argparse.Namespace, *, options: dict[str, Any] | None = None) -> Question:
+    """The whole question, with the certifiers' options unless others are given; UsageError or LoadError with one line."""
     network = read_network(arguments)
     scale = None if arguments.scale is None else float(verify.parse_decimal(arguments.scale, "scale"))
     data = verify.load_data(arguments.data, label_column=arguments.label_column, split=arguments.split, scale=scale)
-    verify.parse_decimal(arguments.epsilon)  # a bad radius is named before anything is computed
+    if arguments.epsilon != "inf":  # which only the attack knows
+        verify.parse_decimal(arguments.epsilon)  # a bad radius is named before anything is computed
     text = f"0:{len(data)}" if arguments.index == "all" else arguments.index
     index = verify.parse_index(text, len(data))
     chosen = data.select(index)
@@ -52,16 +53,20 @@ def read_question(arguments: argparse.Namespace) -> Question:
             "clip": None if arguments.clip is None else tuple(arguments.clip),
             "norm": arguments.norm,
         },
-        options={
-            "pre_activation": arguments.pre_activation,
-            "intersect": not arguments.raw,
-            "timeout": arguments.timeout,
-            "solver": arguments.solver,
-            "trust_solver": arguments.trust_solver,
-            "seed": arguments.seed,
-            "workers": arguments.workers,
-        },
+        options=_certifier_options(arguments) if options is None else options,
     )
+
+
+def _certifier_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    return {
+        "pre_activation": arguments.pre_activation,
+        "intersect": not arguments.raw,
+        "timeout": arguments.timeout,
+        "solver": arguments.solver,
+        "trust_solver": arguments.trust_solver,
+        "seed": arguments.seed,
+        "workers": arguments.workers,
+    }
 
 
 def claim(question: Question) -> str:

@@ -15,6 +15,7 @@ from verify.errors import ReluproofError, SoundnessError
 MISUSE, CONTRADICTION, INTERRUPTED = 2, 4, 130
 
 _COMMANDS = {
+    "attack": "verify.cli.attack",
     "certify": "verify.cli.certify",
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",

@@ -3,42 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from importlib import metadata
 from typing import Any
 
 import numpy as np
 
+from verify.certificate import Certificate, Refused
 from verify.check import Report, check
-from verify.errors import UsageError
 from verify.network import Network
 from verify.proof.canonical import canonical
 from verify.proof.claim import below, claim_of
 from verify.proof.document import document
 from verify.proof.recorder import Recorder
 from verify.property import Clause
-
-
-@dataclass(frozen=True)
-class Certificate:
-    """The file's bytes, and the report of the checker that accepted it."""
-
-    data: bytes
-    report: Report
-
-    def save(self, path: str | Path) -> None:
-        """Write the file. Raises UsageError where that cannot be done."""
-        try:
-            Path(path).write_bytes(self.data)
-        except OSError as error:
-            raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
-
-
-@dataclass(frozen=True)
-class Refused:
-    """Why there is no certificate, although the query is verified."""
-
-    reason: str
 
 
 def certified(
@@ -65,6 +42,8 @@ def margins(report: Report, count: int) -> np.ndarray[Any, np.dtype[np.float32]]
 
 def made_by() -> Mapping[str, str]:
     """Who wrote the certificate; nothing rests on it."""
-    from verify import __version__
-
-    return {"program": "reluproof", "version": __version__}
+    try:
+        version = metadata.version("reluproof")
+    except metadata.PackageNotFoundError:  # run from a checkout
+        version = "unknown"
+    return {"program": "reluproof", "version": version}

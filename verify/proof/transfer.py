@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from verify.certificate import Certificate, Refused
 from verify.check import Report, check
 from verify.check.container import MAX_BYTES, read_container
 from verify.check.reasons import Rejected, Unreadable
 from verify.errors import LoadError
 from verify.network import Network
 from verify.proof.canonical import canonical, identity
-from verify.proof.certificate import Certificate, Refused, made_by, margins
+from verify.proof.certificate import made_by, margins
 from verify.proof.container import DTYPES, Array
 from verify.proof.document import document
 
