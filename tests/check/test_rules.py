@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 import re
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -213,6 +214,27 @@ def test_clauses_may_be_about_different_regions(arithmetic: str) -> None:
     assert report.accepted, report.reason
     for part in ("region 0", "region 1", "clauses 0", "clauses 1"):
         assert part in report.words
+
+
+def peak_of_regions(count: int, size: int) -> int:
+    """The memory of checking ``count`` balls around one stored centre."""
+    net = network(*dense((np.ones((1, size)), None)))
+    enter = [{"op": "region", "number": g} for g in range(count)]
+    centre = ball(np.zeros(size), "1")
+    file = certificate(net, [centre], enter, C=np.ones((count, 1)), region_of=np.arange(count))
+    file.document["claim"]["regions"] *= count
+    data = file.data()
+    tracemalloc.start()
+    assert rejected(check(data, net), r"clause 0 is not refuted")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_many_regions_take_the_memory_of_one() -> None:
+    """A file may name one centre again and again: what is derived of a region is not kept."""
+    size = 1500
+    assert peak_of_regions(30, size) - peak_of_regions(10, size) < 20 * size * 8
 
 
 REGIONS: dict[str, tuple[File, str]] = {

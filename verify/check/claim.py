@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from verify.check.container import Container
 from verify.check.network import Node
 from verify.check.reasons import fields, integer, listed, require
-from verify.check.region import Region, read_region
 
 Array = NDArray[Any]
 
@@ -21,7 +20,7 @@ class Claim:
     """No x of the region ``regions[region_of[k]]`` satisfies clause k: ``C[j] f(x) + d[j] <= 0`` in every row j of ``rows(k)``."""
 
     float32: bool
-    regions: list[Region]
+    regions: list[Any]  # as in the document: they are read one at a time, when a step enters them
     region_of: list[int]
     starts: Array  # (K + 1,): where each clause's rows begin
     C: Array
@@ -50,7 +49,7 @@ def read_claim(container: Container, nodes: list[Node]) -> Claim:
     keys = ("network", "semantics", "regions", "region_of", "rows", "C", "d", "label", "targets", "margins")
     entry = fields(container.document["claim"], keys, (), "the claim")
     require(entry["semantics"] in ("real", "float32"), f"semantics is {entry['semantics']!r:.40}, not real or float32")
-    regions = [read_region(container, region, nodes[0].shape) for region in listed(entry["regions"], "regions")]
+    regions = listed(entry["regions"], "regions")
     rows = container.array(entry["rows"], "I32", (None,), "rows").astype(np.int64)
     require(len(rows) >= 1 and bool((rows >= 1).all()), "there is no clause, or one without rows")
     region_of = container.array(entry["region_of"], "I32", rows.shape, "region_of").tolist()
@@ -103,21 +102,21 @@ def fits_network(container: Container, identity: str | None, file: str) -> str:
     return f"the network in the file with the SHA-256 {file}"
 
 
-def in_words(claim: Claim, network: str, margins: dict[int, float]) -> str:
-    """What was proved, for a reader who has not seen the file. ``margins`` are the derived ones."""
+def in_words(claim: Claim, network: str, regions: list[str], margins: dict[int, float]) -> str:
+    """What was proved, for a reader who has not seen the file: ``regions`` in words, ``margins`` as they were derived."""
     real = "as the function that its stored numbers define in real arithmetic"
     executed = "as executed in IEEE float32, in any order of summation, for float32 inputs"
     meaning = executed if claim.float32 else real
     if claim.label is not None:
-        every = f"For {claim.regions[0].words},"
+        every = f"For {regions[0]},"
         lines = [every, network, f"({meaning})", f"gives label {claim.label} a larger output than every other label."]
     else:
         lines = [network[0].upper() + network[1:], f"({meaning})", "satisfies, in each region, none of its clauses:"]
-        about: list[list[str]] = [[] for _ in claim.regions]
+        about: list[list[str]] = [[] for _ in regions]
         for clause, owner in enumerate(claim.region_of):
             about[owner].append(str(clause))
-        for number, region in enumerate(claim.regions):
-            lines.append(f"  region {number}, {region.words}: clauses {', '.join(about[number])}")
+        for number, region in enumerate(regions):
+            lines.append(f"  region {number}, {region}: clauses {', '.join(about[number])}")
     for clause in range(claim.count):
         found = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
         lines.append(f"  {claim.name(clause)}: {found}")

@@ -17,7 +17,7 @@ from verify.check.model import Model, build_model
 from verify.check.multipliers import Multipliers, read_multipliers
 from verify.check.network import Node
 from verify.check.reasons import Rejected, integer, require
-from verify.check.region import Region, minimum
+from verify.check.region import Region, minimum, read_region
 
 Array = NDArray[Any]
 MAX_OPEN = 256  # frames at once; a deep tree is one step
@@ -28,15 +28,16 @@ _BUDGET = 2**23  # bytes of an array of coefficients
 class Proof:
     """What the steps so far have established. ``frames`` are those that are open, each with the one that opens when it closes.
 
-    The current region is number ``entered - 1``, and ``model`` the network over it.
+    ``region`` is the current one and ``model`` the network over it; ``words`` say which regions were entered so far.
     """
 
     arithmetic: Arithmetic
     nodes: list[Node]
     claim: Claim
     container: Container
+    region: Region = field(init=False)
     model: Model = field(init=False)
-    entered: int = 0
+    words: list[str] = field(default_factory=list)
     frames: list[tuple[Frame, Frame | None]] = field(default_factory=list)
     refuted: set[int] = field(default_factory=set)
     margins: dict[int, float] = field(default_factory=dict)
@@ -48,20 +49,16 @@ class Proof:
         """The current frame."""
         return self.frames[-1][0]
 
-    @property
-    def region(self) -> Region:
-        """The current region."""
-        return self.claim.regions[self.entered - 1]
-
     def own(self, clause: int) -> None:
         """Reject a clause that is about another region."""
         owner = self.claim.region_of[clause]
-        require(owner == self.entered - 1, f"{self.claim.name(clause)} is about region {owner}, not the current one")
+        require(owner == len(self.words) - 1, f"{self.claim.name(clause)} is about region {owner}, not the current one")
 
     def enter(self, number: int) -> None:
         """Leave the root frame, if there is one, for that of the next region."""
-        require(number == self.entered, f"region {number} is entered, the next is {self.entered}")
-        self.entered += 1
+        require(number == len(self.words), f"region {number} is entered, the next is {len(self.words)}")
+        self.region = read_region(self.container, self.claim.regions[number], self.nodes[0].shape)
+        self.words.append(self.region.words)
         self.model = build_model(self.arithmetic, self.nodes, self.region.box, self.claim.float32)
         self.frames = [(root_frame(self.model), None)]
 

@@ -72,7 +72,7 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
     return Report(
         True,
         "every clause is refuted",
-        words=in_words(claim, about, proof.margins),
+        words=in_words(claim, about, proof.words, proof.margins),
         margins=dict(sorted(proof.margins.items())),
         network=identity or file,
         semantics="float32" if claim.float32 else "real",
