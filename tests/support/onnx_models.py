@@ -43,5 +43,5 @@ def assert_same(data, nodes, shape, *, dtype=np.float32, tolerance=2e-5):
     for _ in range(3):
         x = RNG.uniform(-1, 1, shape).astype(dtype)
         expected = run(data, x).reshape(-1)
-        got = evaluate(nodes, x.reshape(nodes[0]["shape"]))
+        got = evaluate(nodes, x.reshape(nodes[0]["shape"])).astype(np.float64)
         np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max()))
