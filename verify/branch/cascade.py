@@ -112,6 +112,10 @@ def _branched(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
         steps = tree.steps(int(domains.part[k]))
         if steps is not None:
             stage.record.case(k, steps)
+        elif outcome.verdict is Verdict.VERIFIED or tree.full:
+            stage.record.missing.append("the record of branch and bound outgrew its memory")
+    if outcome.verdict is Verdict.UNKNOWN:
+        stage.record.missing.append(f"branching with a record ended without an answer: {outcome.reason}")
     return outcome
 
 
@@ -149,6 +153,10 @@ def _split_inputs(problem: Problem, k: int, clause: Clause, limits: Limits, stag
             again, steps = by_recorded_parts(problem.network, clause, stage.limits, root)
             if again.verdict is Verdict.VERIFIED:
                 stage.record.case(k, steps)
+            else:
+                stage.record.missing.append(
+                    f"halving inputs again, with a record, ended without an answer: {again.reason}"
+                )
     return outcome
 
 

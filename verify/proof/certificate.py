@@ -31,7 +31,8 @@ def certified(
     file = canonical(network)
     report = check(document(claim, steps, made_by()), file)
     if not report.accepted:
-        return Refused(f"the checker did not accept the certificate: {report.reason}")
+        missing = "; ".join(why for record in records for why in record.missing)
+        return Refused(missing or f"the checker did not accept the certificate: {report.reason}")
     return Certificate(document(claim | {"margins": margins(report, len(clauses))}, steps, made_by()), report)
 
 

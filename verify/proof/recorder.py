@@ -21,12 +21,16 @@ from verify.proof.multipliers import COARSE, FINE, flat, has_upper, of_lines, st
 
 @dataclass
 class Recorder:
-    """Implements :class:`verify.bounds.record.Record` for ``clauses`` numbered as in the claim, all about one region."""
+    """Implements :class:`verify.bounds.record.Record` for ``clauses`` numbered as in the claim, all about one region.
+
+    ``missing``: why the record does not say how some clause was refuted, for people.
+    """
 
     network: Network
     clauses: Sequence[int]
     steps: list[Step] = field(default_factory=list)
     refuted: set[int] = field(default_factory=set)
+    missing: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.kept = len(self.steps)
