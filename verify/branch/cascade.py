@@ -113,7 +113,8 @@ def _branched(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
         if steps is not None:
             stage.record.case(k, steps)
         elif outcome.verdict is Verdict.VERIFIED or tree.full:
-            stage.record.missing.append("the record of branch and bound outgrew its memory")
+            why = "outgrew its memory" if tree.full else "is incomplete"
+            stage.record.missing.append(f"the record of branch and bound {why}")
     if outcome.verdict is Verdict.UNKNOWN:
         stage.record.missing.append(f"branching with a record ended without an answer: {outcome.reason}")
     return outcome

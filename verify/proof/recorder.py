@@ -75,7 +75,7 @@ class Recorder:
 
     def part(self, places: Sequence[int]) -> Recorder:
         """The record of the clauses at ``places`` alone, whose steps follow those so far."""
-        return Recorder(self.network, [self.clauses[k] for k in places], self.steps)
+        return Recorder(self.network, [self.clauses[k] for k in places], self.steps, missing=self.missing)
 
     def by_rows(self, refuted: Tensor, row: Tensor, count: Tensor, bounds: Bounds, at: Mapping[int, Lines]) -> None:
         """The clauses ``refuted`` (K,) are, each by its row ``row`` (K,) alone, bounded with ``at``; ``count`` (K,) of rows."""
