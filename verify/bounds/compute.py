@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward, backward_both
+from verify.bounds.execution import errors_of
 from verify.bounds.interval import propagate
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.record import Record
@@ -56,6 +57,7 @@ def node_bounds(
     source: str = "interval",
     intersect: bool = True,
     record: Record | None = None,
+    execution: Sequence[Tensor | None] | None = None,
 ) -> Bounds:
     """Intervals of every node over the region: interval propagation, and ``tighten`` before each ReLU.
 
@@ -63,8 +65,16 @@ def node_bounds(
     interval bounds, and only ReLUs that those leave unstable are tightened. Without it, ``pre`` holds what the method
     gives on its own, as the published tables have it. Recomputed: everything but what ``tighten`` says, which is
     trusted as far as its evidence goes. Raises SoundnessError where two bounds exclude each other.
+
+    ``execution``: of a network with the semantics float32, what executions add to each node; by default computed from the
+    bounds so far, or with ``record`` from interval bounds alone, as whoever checks the record does.
     """
     require_gradual_underflow()
+    executed = network.semantics == "float32"
+    if executed and record is not None and execution is None:
+        execution = node_bounds(network, region).execution
+    given = [None if e is None else e.expand(region.count, *e.shape[1:]) for e in execution or ()]
+    runs: list[Tensor | None] = []
     values: list[Interval] = []
     slack: list[Tensor | None] = []
     loss = torch.zeros(region.count, dtype=region.lower.dtype, device=region.lower.device)
@@ -74,6 +84,7 @@ def node_bounds(
         if isinstance(node.operator, Input):
             values.append(Interval(region.lower, region.upper))
             slack.append(None)
+            runs.append(None)
             continue
         if isinstance(node.operator, ReLU):
             start = node.inputs[0]
@@ -95,11 +106,13 @@ def node_bounds(
                 values[start] = known.intersect(raw, where=f"{source} bounds of node {network.nodes[start].name!r}")
                 pre[i] = values[start] if intersect else raw
         inputs = [values[j] for j in node.inputs]
-        interval, step = propagate(node, inputs)
+        if executed:
+            runs.append(given[i] if given else errors_of(node, inputs))
+        interval, step = propagate(node, inputs, runs[i] if executed else None)
         values.append(interval)
         slack.append(step)
         loss = loss + underflow(node, inputs)
-    bounds = Bounds(tuple(values), pre, tuple(slack), up(loss), source, evidence)
+    bounds = Bounds(tuple(values), pre, tuple(slack), up(loss), source, evidence, tuple(runs) if executed else ())
     if not all(bool(torch.isfinite(v.upper - v.lower).all()) for v in values):
         raise SoundnessError("bounds overflow float64: the region or the weights are too large to bound")
     return bounds
@@ -199,11 +212,12 @@ def neuron_rows(scope: Scope, index: Tensor) -> Rows:
     """The rows ``v`` for the neurons ``index`` of node ``start``, one linear step already taken where there is one.
 
     A row of an operator is read off its weights, which is exact, so the product with the identity is spared. An
-    operator whose weights were rounded while they were read still has to pay for that, in the general step.
+    operator whose weights were rounded while they were read, or that is executed, still has to pay for that, in the general step.
     """
     node = scope.network.nodes[scope.start]
     op = node.operator
-    if isinstance(op, Linear) and op.weight_ulps == 0 and op.bias_error is None:
+    exact = scope.network.semantics == "real"
+    if exact and isinstance(op, Linear) and op.weight_ulps == 0 and op.bias_error is None:
         constant = scope.region.lower.new_zeros(1, len(index))
         if op.bias is not None:
             constant = op.full_bias().reshape(-1)[index].unsqueeze(0)

@@ -126,7 +126,7 @@ def _bounded(question: _Question, parts: _Parts, record: _Record) -> tuple[Tenso
     shape = clause.region.lower.shape[1:]
     region = box(parts.lower.reshape(-1, *shape), parts.upper.reshape(-1, *shape))
     how = progressive(within(network, question.root), by_slopes("crown"))  # as the checker does
-    bounds = node_bounds(network, region, how, source="crown")
+    bounds = node_bounds(network, region, how, source="crown", execution=question.root.execution or None)
     best = _best_row(network, region, bounds, clause)
     last = len(network.nodes) - 1
     rows = Rows(last, clause.C[best].unsqueeze(1), clause.d[best].unsqueeze(1))

@@ -14,6 +14,7 @@ from verify.certify.answer import Answer
 from verify.certify.methods import Method, method_named
 from verify.certify.options import Options
 from verify.certify.team import Team
+from verify.errors import UsageError
 from verify.representable import representable
 from verify.specification import Query
 from verify.verdict import Counterexample, Layers, MarginTable
@@ -26,6 +27,7 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
     Lower bounds as the certifier recomputes or claims them; upper bounds are values at points that were evaluated.
     """
     name, chosen = method_named(method)
+    _require_claimable(query, name, chosen)
     parts, found = [], []
     with Team(query.network, options.workers) as team:
         for index in torch.arange(query.region.count).split(chosen.batch):
@@ -37,7 +39,8 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
 
 def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
     """The recomputed lower bounds of every input and row, (B, S), without any point to compare them with."""
-    _, chosen = method_named(method)
+    name, chosen = method_named(method)
+    _require_claimable(query, name, chosen)
     parts = torch.arange(query.region.count).split(chosen.batch)
     with Team(query.network, options.workers) as team:
         return torch.cat(
@@ -45,6 +48,14 @@ def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
                 chosen.certify(query.select(index), _started(replace(options, team=team), len(index))).proved
                 for index in parts
             ]
+        )
+
+
+def _require_claimable(query: Query, name: str, method: Method) -> None:
+    if method.claims and query.network.semantics != "real":
+        raise UsageError(
+            f"method {name!r} rests on a solver's claim about real arithmetic, and semantics is "
+            f"{query.network.semantics!r}: choose another method, such as complete or lp"
         )
 
 
