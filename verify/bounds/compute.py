@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import torch
@@ -56,30 +56,32 @@ def node_bounds(
     *,
     source: str = "interval",
     intersect: bool = True,
+    within: Bounds | None = None,
     record: Record | None = None,
-    execution: Sequence[Tensor | None] | None = None,
 ) -> Bounds:
     """Intervals of every node over the region: interval propagation, and ``tighten`` before each ReLU.
 
     With ``intersect`` every interval is the intersection of all that is known, so that a method is never looser than
     interval bounds, and only ReLUs that those leave unstable are tightened. Without it, ``pre`` holds what the method
-    gives on its own, as the published tables have it. Recomputed: everything but what ``tighten`` says, which is
-    trusted as far as its evidence goes. Raises SoundnessError where two bounds exclude each other.
+    gives on its own, as the published tables have it. ``within``: bounds of one region that holds all of these, whose ``pre`` every
+    neuron is intersected with. Recomputed: everything but what ``tighten`` says, which is
+    trusted as far as its evidence goes, and ``within``. Raises SoundnessError where two bounds exclude each other.
 
-    ``execution``: of a network with the semantics float32, what executions add to each node; by default computed from the
-    bounds so far, or with ``record`` from interval bounds alone, as whoever checks the record does.
+    With the semantics float32, what executions add to each node follows from the bounds so far; with ``within`` it is
+    that one's, and with ``record`` that of interval bounds alone, as whoever checks the record has it.
     """
     require_gradual_underflow()
     executed = network.semantics == "float32"
-    if executed and record is not None and execution is None:
-        execution = node_bounds(network, region).execution
-    given = [None if e is None else e.expand(region.count, *e.shape[1:]) for e in execution or ()]
+    known_runs = () if within is None else within.execution
+    if executed and record is not None:
+        known_runs = node_bounds(network, region).execution
+    given = [None if run is None else run.expand(region.count, *run.shape[1:]) for run in known_runs]
     runs: list[Tensor | None] = []
     values: list[Interval] = []
     slack: list[Tensor | None] = []
     loss = torch.zeros(region.count, dtype=region.lower.dtype, device=region.lower.device)
     pre: dict[int, Interval] = {}
-    evidence = Evidence.RECOMPUTED
+    evidence = Evidence.RECOMPUTED if within is None else within.evidence
     for i, node in enumerate(network.nodes):
         if isinstance(node.operator, Input):
             values.append(Interval(region.lower, region.upper))
@@ -92,6 +94,10 @@ def node_bounds(
             known = values[start]
             if record is not None:
                 record.interval(i)
+            if within is not None:
+                known = values[start] = known.intersect(
+                    within.pre[i].expand(len(known.lower)), where=f"parts of {node.name!r}"
+                )
             if shared:
                 pre[i] = pre[shared[0]]
             elif tighten is None:

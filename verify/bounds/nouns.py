@@ -38,6 +38,10 @@ class Interval:
         """The intervals of the inputs ``index``."""
         return Interval(self.lower[index], self.upper[index])
 
+    def expand(self, count: int) -> Interval:
+        """One interval for each of ``count`` inputs, from that of one."""
+        return Interval(*(t.expand(count, *t.shape[1:]) for t in (self.lower, self.upper)))
+
     def to(self, dtype: torch.dtype) -> Interval:
         """A copy in another dtype, for searches."""
         return Interval(self.lower.to(dtype), self.upper.to(dtype))

@@ -7,8 +7,7 @@ from dataclasses import replace
 import torch
 
 from verify.bounds.compute import Scope, Tightener
-from verify.bounds.nouns import Bounds, Interval, unstable
-from verify.network import Network
+from verify.bounds.nouns import Interval, unstable
 from verify.verdict import Evidence
 
 
@@ -31,17 +30,5 @@ def progressive(*stages: Tightener) -> Tightener:
             upper[:, places] = torch.where(wanted, torch.minimum(upper[:, places], found.upper), upper[:, places])
             evidence = min(evidence, how)
         return Interval(lower, upper), evidence
-
-    return tighten
-
-
-def within(network: Network, root: Bounds) -> Tightener:
-    """Trusts the pre-activation bounds ``root`` of one input, whose region holds all those that are asked about."""
-    known = {network.nodes[r].inputs[0]: pre for r, pre in root.pre.items()}
-
-    def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        pre = known[scope.start]
-        lower, upper = (t.flatten(1)[:, scope.index].expand(scope.region.count, -1) for t in (pre.lower, pre.upper))
-        return Interval(lower, upper), min(scope.bounds.evidence, root.evidence)
 
     return tighten

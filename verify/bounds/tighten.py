@@ -57,10 +57,14 @@ Objective: TypeAlias = tuple[NDArray[np.float64], float]
 
 @dataclass(frozen=True)
 class Solution:
-    """What a solved linear program proposes: slopes of its duals and the network input of its solution, if it has any."""
+    """What a solved linear program proposes: slopes of its duals and the network input of its solution, if it has any.
+
+    ``claim``: what the solver says of its minimum; -inf where it says nothing.
+    """
 
     slopes: Slopes | None
     point: NDArray[np.float64] | None
+    claim: float = -np.inf
 
 
 def by_lp(budget: Budget) -> Tightener:
@@ -127,7 +131,7 @@ def solved(encoding: Encoding, objectives: Sequence[Objective], budget: Budget) 
                 continue
             result = session.solve(objective=objective, offset=offset, time_limit=budget.left())
             read = None if result.row_dual is None else slopes(encoding, objective, result.row_dual)
-            found.append(Solution(read, None if result.x is None else encoding.point(result.x)))
+            found.append(Solution(read, None if result.x is None else encoding.point(result.x), claimed(result)))
     return found
 
 

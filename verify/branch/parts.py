@@ -19,7 +19,6 @@ from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_boun
 from verify.bounds.forward import forward_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import Search, optimise, rigorous_lines, small_bounds
-from verify.bounds.progressive import progressive, within
 from verify.branch.bounding import ROOM
 from verify.branch.clip import clip
 from verify.branch.outcome import Limits, Outcome
@@ -125,8 +124,9 @@ def _bounded(question: _Question, parts: _Parts, record: _Record) -> tuple[Tenso
     network, clause = question.network, question.clause
     shape = clause.region.lower.shape[1:]
     region = box(parts.lower.reshape(-1, *shape), parts.upper.reshape(-1, *shape))
-    how = progressive(within(network, question.root), by_slopes("crown"))  # as the checker does
-    bounds = node_bounds(network, region, how, source="crown", execution=question.root.execution or None)
+    bounds = node_bounds(
+        network, region, by_slopes("crown"), source="crown", within=question.root
+    )  # as the checker does
     best = _best_row(network, region, bounds, clause)
     last = len(network.nodes) - 1
     rows = Rows(last, clause.C[best].unsqueeze(1), clause.d[best].unsqueeze(1))

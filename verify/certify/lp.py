@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from verify.bounds.nouns import Bounds
-from verify.bounds.tighten import Budget, dual_lines, solved
+from verify.bounds.tighten import SOLVER_TOLERANCE, Budget, Solution, dual_lines, solved
 from verify.certify.answer import Answer, answer, row_bounds, rows_of
 from verify.certify.options import Options
 from verify.certify.pre_activation import pre_activation_bounds
@@ -30,6 +30,12 @@ def lp(query: Query, options: Options) -> Answer:
     return answer(lower, bounds, points=tuple(points), reason=reason)
 
 
+def _bounded(query: Query, bounds: Bounds, options: Options, found: list[Solution]) -> torch.Tensor:
+    """Lower bounds (1, S) with the slopes of the solutions."""
+    at = dual_lines(bounds, [s.slopes for s in found], len(query.network.nodes) - 1)
+    return row_bounds(query, options, bounds, at)
+
+
 def _one(query: Query, bounds: Bounds, options: Options, budget: Budget) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """Lower bounds (S,) and the solutions' inputs for one input of the query."""
     rows = rows_of(query)
@@ -39,8 +45,13 @@ def _one(query: Query, bounds: Bounds, options: Options, budget: Budget) -> tupl
         for C, d in zip(rows.coefficient[0].numpy(), rows.constant[0].numpy(), strict=True)
     ]
     found = solved(encoding, objectives, budget)
-    at = dual_lines(bounds, [s.slopes for s in found], rows.start)
-    lower = row_bounds(query, options, bounds, at)
+    lower = _bounded(query, bounds, options, found)
+    short = [k for k, s in enumerate(found) if float(lower[0, k]) < s.claim - SOLVER_TOLERANCE * (1.0 + abs(s.claim))]
+    if short:
+        # At a degenerate vertex the duals may lean on y >= l, which is no line of the relaxation. Those of a program that is
+        # solved from scratch seldom do.
+        found = [solved(encoding, [objectives[k]], budget)[0] if k in short else s for k, s in enumerate(found)]
+        lower = torch.maximum(lower, _bounded(query, bounds, options, found))
     middle = (query.region.lower[0] + query.region.upper[0]) / 2
     points = [
         middle if s.point is None else torch.from_numpy(np.nan_to_num(s.point)).reshape(middle.shape) for s in found

@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     print(table(["node", "operator", "shape", "weights"], rows, left=2))
     print(
         f"\ninput {'x'.join(map(str, facts['input_shape']))}, {facts['outputs']} outputs, {facts['relus']} ReLUs in "
-        f"{facts['relu_layers']} layers, {facts['weights']} weights\nsource {facts['source']}\nsha256 {facts['sha256']}\nidentity {facts['identity']}"
+        f"{facts['relu_layers']} layers, {facts['weights']} weights\nsource {facts['source']}\n"
+        f"sha256 {facts['sha256']}\nidentity {facts['identity']}"
     )
     return 0
 
