@@ -20,6 +20,12 @@ from verify.errors import SoundnessError, UsageError
 UNIT = 2.0**-53  # unit roundoff u of float64
 TINY = 2.0**-1022  # smallest normal float64: an upper bound of any underflow error, gradual or flushed
 
+# The same of float32 (IEEE binary32), for claims about a network as it is executed.
+UNIT32 = 2.0**-24
+TINY32 = 2.0**-126
+MOST32 = 3.4e38  # a little below the largest float32, so that rounding to nearest reaches no infinity
+LONGEST32 = 2**18  # products in one sum: from here on the error bound says next to nothing
+
 
 def gamma(terms: int) -> float:
     """``gamma_n = n u / (1 - n u)``, rounded up: the relative error of a dot product of ``terms`` terms.

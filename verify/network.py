@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from torch import Tensor
 
 from verify.errors import LoadError, UsageError
 from verify.operators import Add, Concat, Input, Linear, Operator, ReLU, Shape
+
+Semantics: TypeAlias = Literal["real", "float32"]
+"""``real``: f is the function that the stored numbers define in real arithmetic. ``float32``: f is any function that executing
+the network in IEEE binary32 can give: round to nearest, any order of summation, fused or not, subnormals kept or flushed."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +37,13 @@ class Network:
     """A feed-forward network; node 0 is the input and the last node, of shape (n_out,), the output.
 
     Weights are float64. ``source`` says where the network came from, for reports; ``sha256`` is that of the file.
+    ``semantics``: which functions bounds are about (:func:`verify.executed.meant` sets it, and refuses where it must).
     """
 
     nodes: tuple[Node, ...]
     source: str = ""
     sha256: str = ""
+    semantics: Semantics = "real"
 
     def __post_init__(self) -> None:
         if not self.nodes or not isinstance(self.nodes[0].operator, Input):

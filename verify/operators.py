@@ -44,6 +44,11 @@ class Linear:
         """Most terms in any sum of ``W v`` or of ``a W``; 0 when both only move numbers."""
         raise NotImplementedError
 
+    @property
+    def fan(self) -> int:
+        """Most products in one entry of ``W v``."""
+        return 1
+
     def linear(self, x: Tensor) -> Tensor:
         """``W x`` without the bias: (N, *input_shape) -> (N, *output_shape)."""
         raise NotImplementedError
@@ -104,6 +109,10 @@ class Affine(Linear):
         return max(self.weight.shape)
 
     @property
+    def fan(self) -> int:
+        return self.weight.shape[1]
+
+    @property
     def dtype(self) -> torch.dtype:
         return self.weight.dtype
 
@@ -156,6 +165,10 @@ class Conv(Linear):
     def terms(self) -> int:
         kernel = self.weight.shape[2] * self.weight.shape[3]
         return kernel * max(self.weight.shape[1], self.weight.shape[0] // self.groups)
+
+    @property
+    def fan(self) -> int:
+        return math.prod(self.weight.shape[1:])
 
     @property
     def dtype(self) -> torch.dtype:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from verify.errors import SoundnessError
+from verify.network import Semantics
 
 if TYPE_CHECKING:
     from verify.certificate import Certificate
@@ -41,7 +42,7 @@ class Evidence(IntEnum):
 
 @dataclass(frozen=True)
 class Counterexample:
-    """A point that was evaluated: inside the region exactly, and of margin <= 0 in exact real arithmetic.
+    """A point that was evaluated: inside the region exactly, and of margin <= 0 in exact real arithmetic, or in an execution.
 
     Only :func:`verify.witness.confirm` makes one. ``x`` has the network's input shape; ``margin`` is a rigorous upper
     bound of the smallest margin at x (so it is at most 0), ``target`` the class that reaches the label's score.
@@ -151,7 +152,7 @@ class Result:
     """The answer for one input: verdict, margins per target, and the counterexample when there is one.
 
     ``evidence`` is the weakest evidence that the verdict rests on; ``reason`` says why an unknown is unknown, or why a
-    certificate that was asked for is missing.
+    certificate that was asked for is missing. ``semantics``: which functions all of it is about (docs/semantics.md).
     """
 
     verdict: Verdict
@@ -165,6 +166,7 @@ class Result:
     reason: str = ""
     layers: Layers = field(default_factory=dict)
     certificate: Certificate | None = None
+    semantics: Semantics = "real"
 
     @property
     def lower(self) -> float:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from itertools import pairwise
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exact import exact_value
+from support.nasty import nasty_queries
 from support.networks import KINDS, query, samples
 
 from verify.bounds.backward import Rows
@@ -22,13 +22,6 @@ from verify.region import box
 from verify.specification import Query, Specification
 from verify.witness import margins_at
 
-# Numbers that cancel, overflow the mantissa, underflow, or are exact.
-nasty = st.sampled_from(
-    [0.0, 1.0, -1.0, 1e17, -1e17, 1.0 + 2**-52, -1.0 - 2**-52, 1e-30, 5e-324, -5e-324, 2.0**-1022, 0.1, 3.0]
-)
-small = st.floats(-2, 2, allow_subnormal=True)
-entry = st.one_of(nasty, small)
-
 
 def exact_margins(q: Query, x: torch.Tensor) -> list[Fraction]:
     scores = exact_value(q.network, x)
@@ -37,27 +30,6 @@ def exact_margins(q: Query, x: torch.Tensor) -> list[Fraction]:
         Fraction(d) + sum((Fraction(c) * v for c, v in zip(row, scores, strict=True)), Fraction(0))
         for row, d in zip(spec.C[0].tolist(), spec.d[0].tolist(), strict=True)
     ]
-
-
-@st.composite
-def nasty_queries(draw):
-    """One or two layers of up to four units with nasty weights, over a box with nasty ends; one row."""
-    sizes = draw(st.lists(st.integers(1, 4), min_size=2, max_size=4))
-    b = Builder()
-    x = b.input((1, sizes[0]))
-    for k, (n, m) in enumerate(pairwise(sizes)):
-        w = torch.tensor(draw(st.lists(entry, min_size=n * m, max_size=n * m)), dtype=torch.float64).reshape(m, n)
-        x = b.affine(x, w, torch.tensor(draw(st.lists(entry, min_size=m, max_size=m)), dtype=torch.float64))
-        if k < len(sizes) - 2 and draw(st.booleans()):
-            x = b.relu(x)
-    net = b.finish(x)
-    ends = draw(st.lists(st.tuples(small, small), min_size=sizes[0], max_size=sizes[0]))
-    region = box(torch.tensor([[min(e) for e in ends]]), torch.tensor([[max(e) for e in ends]]))
-    c = torch.tensor(draw(st.lists(entry, min_size=sizes[-1], max_size=sizes[-1])), dtype=torch.float64)
-    spec = Specification(
-        c.reshape(1, 1, -1), torch.tensor([[draw(entry)]], dtype=torch.float64), torch.zeros(1, 1).long()
-    )
-    return Query(net, region, spec)
 
 
 def bounds_by_all(q: Query) -> dict[str, torch.Tensor]:

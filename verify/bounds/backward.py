@@ -74,6 +74,12 @@ class _Pass:
         if self.mirrored is not None:
             self.mirrored = down(self.mirrored - loss)
 
+    def lose_slack(self, i: int, a: Tensor) -> None:
+        """What a step through node i with coefficients ``a`` loses: ``|a| . slack``."""
+        loss = self.bounds.slack[i]
+        if loss is not None:
+            self.lose(_dot(a.abs(), loss))
+
 
 def backward(
     network: Network,
@@ -171,9 +177,7 @@ def _linear(state: _Pass, i: int, a: Tensor) -> None:
     node = state.network.nodes[i]
     op = node.operator
     assert isinstance(op, Linear)
-    loss = state.bounds.slack[i]
-    if loss is not None:
-        state.lose(_dot(a.abs(), loss))
+    state.lose_slack(i, a)
     if op.bias is not None:
         state.add(a.flatten(2) @ op.full_bias().reshape(-1))
     count, rows = a.shape[:2]
@@ -190,6 +194,7 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
         return _at_interval(state, i, a)
     if state.seen is not None:
         state.seen[i] = a
+    state.lose_slack(i, a)
     line = state.lines[i]
     negative = a.clamp(max=0)
     state.constant = down(state.constant + _weigh(negative, line.intercept))
@@ -213,6 +218,7 @@ def _at_interval(state: _Pass, i: int, a: Tensor) -> None:
 
 
 def _add(state: _Pass, i: int, a: Tensor) -> None:
+    state.lose_slack(i, a)
     for j in state.network.nodes[i].inputs:
         state.push(j, a)
 

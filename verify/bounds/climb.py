@@ -63,10 +63,13 @@ def climb(
         better = found.detach() > highest
         highest = torch.where(better, found.detach(), highest)
         best = [torch.where(_over(better, v), v, old) for v, old in zip(values, best, strict=True)]
-        if last or bool((highest > enough).all()):
+        if last or not found.requires_grad or bool((highest > enough).all()):
             break
-        gradients = torch.autograd.grad(found.sum(), leaves)
+        # ReLUs of another branch have no part in the rows of this one.
+        gradients = torch.autograd.grad(found.sum(), leaves, allow_unused=True)
         for k, (gradient, parameter) in enumerate(zip(gradients, start, strict=True)):
+            if gradient is None:
+                continue
             first[k].mul_(0.9).add_(gradient, alpha=0.1)
             second[k].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             size = (second[k] / (1 - 0.999**step)).sqrt_().add_(1e-12)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward, backward_both
+from verify.bounds.execution import errors_of
 from verify.bounds.interval import propagate
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.record import Record
@@ -65,8 +66,17 @@ def node_bounds(
     gives on its own, as the published tables have it. ``within``: bounds of one region that holds all of these, whose ``pre`` every
     neuron is intersected with. Recomputed: everything but what ``tighten`` says, which is
     trusted as far as its evidence goes, and ``within``. Raises SoundnessError where two bounds exclude each other.
+
+    With the semantics float32, what executions add to each node follows from the bounds so far; with ``within`` it is
+    that one's, and with ``record`` that of interval bounds alone, as whoever checks the record has it.
     """
     require_gradual_underflow()
+    executed = network.semantics == "float32"
+    known_runs = () if within is None else within.execution
+    if executed and record is not None:
+        known_runs = node_bounds(network, region).execution
+    given = [None if run is None else run.expand(region.count, *run.shape[1:]) for run in known_runs]
+    runs: list[Tensor | None] = []
     values: list[Interval] = []
     slack: list[Tensor | None] = []
     loss = torch.zeros(region.count, dtype=region.lower.dtype, device=region.lower.device)
@@ -76,6 +86,7 @@ def node_bounds(
         if isinstance(node.operator, Input):
             values.append(Interval(region.lower, region.upper))
             slack.append(None)
+            runs.append(None)
             continue
         if isinstance(node.operator, ReLU):
             start = node.inputs[0]
@@ -101,11 +112,13 @@ def node_bounds(
                 values[start] = known.intersect(raw, where=f"{source} bounds of node {network.nodes[start].name!r}")
                 pre[i] = values[start] if intersect else raw
         inputs = [values[j] for j in node.inputs]
-        interval, step = propagate(node, inputs)
+        if executed:
+            runs.append(given[i] if given else errors_of(node, inputs))
+        interval, step = propagate(node, inputs, runs[i] if executed else None)
         values.append(interval)
         slack.append(step)
         loss = loss + underflow(node, inputs)
-    bounds = Bounds(tuple(values), pre, tuple(slack), up(loss), source, evidence)
+    bounds = Bounds(tuple(values), pre, tuple(slack), up(loss), source, evidence, tuple(runs) if executed else ())
     if not all(bool(torch.isfinite(v.upper - v.lower).all()) for v in values):
         raise SoundnessError("bounds overflow float64: the region or the weights are too large to bound")
     return bounds
@@ -205,11 +218,12 @@ def neuron_rows(scope: Scope, index: Tensor) -> Rows:
     """The rows ``v`` for the neurons ``index`` of node ``start``, one linear step already taken where there is one.
 
     A row of an operator is read off its weights, which is exact, so the product with the identity is spared. An
-    operator whose weights were rounded while they were read still has to pay for that, in the general step.
+    operator whose weights were rounded while they were read, or that is executed, still has to pay for that, in the general step.
     """
     node = scope.network.nodes[scope.start]
     op = node.operator
-    if isinstance(op, Linear) and op.weight_ulps == 0 and op.bias_error is None:
+    exact = scope.network.semantics == "real"
+    if exact and isinstance(op, Linear) and op.weight_ulps == 0 and op.bias_error is None:
         constant = scope.region.lower.new_zeros(1, len(index))
         if op.bias is not None:
             constant = op.full_bias().reshape(-1)[index].unsqueeze(0)

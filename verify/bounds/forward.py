@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 
 from verify.bounds.compute import Scope
+from verify.bounds.execution import errors_of
+from verify.bounds.interval import widened
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, chord, crown_slope
 from verify.bounds.rounding import slack
@@ -86,6 +88,7 @@ def forward_bounds(
     """
     require_gradual_underflow()
     lost = underflow.expand(region.count)
+    executed = network.semantics == "float32"
     refined: set[int] = set()
     taken = 1 + len(varying)  # positions of terms that some form uses
     forms: list[Form] = []
@@ -120,6 +123,10 @@ def forward_bounds(
         else:
             form = _JOINS[type(node.operator)](node, _aligned(inputs))
             value = form.interval()
+        run = errors_of(node, [values[j] for j in node.inputs]) if executed else None
+        if run is not None:
+            form = replace(form, error=up(form.error + run))
+            value, loss = widened(node, value, run), run if loss is None else up(loss + run)
         forms.append(form)
         values.append(value)
         losses.append(loss)

@@ -12,21 +12,33 @@ from torch import Tensor
 
 from verify.bounds.nouns import Interval
 from verify.bounds.rounding import slack
-from verify.floating import TINY, down, gamma, up
+from verify.floating import TINY, TINY32, down, gamma, up
 from verify.network import Node
 from verify.operators import Add, Concat, Linear, ReLU, Reshape, Select
 from verify.region import centre_and_radius
 
 
-def propagate(node: Node, inputs: list[Interval]) -> tuple[Interval, Tensor | None]:
-    """The interval of ``node``, and the rounding slack of a linear one.
+def propagate(node: Node, inputs: list[Interval], run: Tensor | None = None) -> tuple[Interval, Tensor | None]:
+    """The interval of ``node``, and what a backward step through it loses per unit of coefficient, if anything.
 
+    ``run``: how far an execution may be from the exact value (:mod:`verify.bounds.execution`), where that is asked.
     Recomputed with outward rounding from ``inputs``, which are trusted to hold.
     """
     op = node.operator
     if isinstance(op, Linear):
-        return _linear(op, inputs[0])
-    return _RULES[type(op)](op, inputs), None
+        found, loss = _linear(op, inputs[0])
+    else:
+        found, loss = _RULES[type(op)](op, inputs), None
+    if run is None:
+        return found, loss
+    return widened(node, found, run), run if loss is None else up(loss + run)
+
+
+def widened(node: Node, exact: Interval, run: Tensor) -> Interval:
+    """The interval of executions of ``node``, from that of its exact value."""
+    if isinstance(node.operator, ReLU):  # all that can happen to its output is that a small one is flushed
+        return Interval(torch.where(exact.lower > TINY32, exact.lower, 0.0), exact.upper)
+    return Interval(down(exact.lower - run), up(exact.upper + run))
 
 
 def _linear(op: Linear, x: Interval) -> tuple[Interval, Tensor | None]:

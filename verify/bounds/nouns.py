@@ -53,9 +53,10 @@ class Bounds:
 
     ``values[i]``: the interval of node i, the tightest known. ``pre[r]``: the pre-activation interval that the
     relaxation of ReLU r uses (it may be looser than ``values``, when a method is asked for in its raw form).
-    ``slack[i]``: for a linear node, what one backward step through it may lose to rounding, per unit of coefficient
-    (see :mod:`verify.bounds.rounding`). ``underflow`` (B,): what underflow may lose in any whole pass. ``source`` names
-    the method; evidence is contagious.
+    ``slack[i]``: what one backward step through node i may lose, per unit of coefficient: a linear node's rounding
+    (:mod:`verify.bounds.rounding`), and what executions add. ``underflow`` (B,): what underflow may lose in any whole pass. ``source`` names
+    the method; evidence is contagious. ``execution``: of a network with the semantics float32, the part of ``slack`` that is
+    about executions (:mod:`verify.bounds.execution`).
     """
 
     values: tuple[Interval, ...]
@@ -64,6 +65,7 @@ class Bounds:
     underflow: Tensor
     source: str
     evidence: Evidence = Evidence.RECOMPUTED
+    execution: tuple[Tensor | None, ...] = ()
 
     def select(self, index: Tensor) -> Bounds:
         """The bounds of the inputs ``index`` (k,)."""
@@ -74,6 +76,7 @@ class Bounds:
             self.underflow[index],
             self.source,
             self.evidence,
+            tuple(None if s is None else s[index] for s in self.execution),
         )
 
 

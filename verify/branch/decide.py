@@ -17,7 +17,8 @@ from verify.branch.inputs import by_input_splits
 from verify.branch.outcome import Limits
 from verify.branch.relu import Confirm
 from verify.certificate import Certificate, Refused
-from verify.network import Network
+from verify.executed import meant
+from verify.network import Network, Semantics
 from verify.proof.certificate import certified
 from verify.proof.recorder import Recorder
 from verify.property import Clause, Property, PropertyCounterexample
@@ -37,6 +38,7 @@ class Decision:
     domains: int
     seconds: float
     certificate: Certificate | Refused | None = None
+    semantics: Semantics = "real"
 
 
 def _nobody(_: list[int]) -> None:
@@ -52,6 +54,7 @@ def decide(
     replays: Sequence[Replay] = (),
     workers: int = 1,
     certificate: bool = False,
+    semantics: Semantics = "real",
 ) -> Decision:
     """Does the property hold? Complete but for the limits: time (seconds) and memory, which end the search UNKNOWN.
 
@@ -61,9 +64,13 @@ def decide(
     With ``certificate``, a decision that is VERIFIED carries one, or says why it does not: the search then rounds slopes
     to what is stored, uses only what a certificate can say, and runs in one process.
 
+    ``semantics``: ``float32`` asks about the network as it is executed, for float32 inputs (docs/semantics.md). Raises
+    UsageError where nothing can be claimed about that.
+
     Recomputed: every bound that verifies, in float64 with its rounding; every counterexample is evaluated exactly and by
-    every runtime of ``replays``. Trusted: nothing.
+    every runtime of ``replays``, with float32 by those alone, or torch. Trusted: nothing.
     """
+    network = meant(network, semantics)
     records: list[Recorder] = []
 
     def recorder(numbers: list[int]) -> Recorder:
@@ -125,7 +132,8 @@ def decide_known(
             reason = outcome.reason
     verdict = Verdict.FALSIFIED if found is not None else Verdict.UNKNOWN if reason else Verdict.VERIFIED
     seconds = time.perf_counter() - start
-    return Decision(verdict, found, reason if verdict is Verdict.UNKNOWN else "", domains, seconds)
+    reason = reason if verdict is Verdict.UNKNOWN else ""
+    return Decision(verdict, found, reason, domains, seconds, semantics=network.semantics)
 
 
 def _by_region(prop: Property) -> list[list[int]]:

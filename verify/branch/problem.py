@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -88,8 +88,7 @@ def with_pre(problem: Problem, pre: dict[int, Interval]) -> Problem:
         if len(free):
             index[r], place[r] = free, slice(count, count + len(free))
             count += len(free)
-    old = problem.bounds
-    bounds = Bounds(old.values, pre, old.slack, old.underflow, old.source, old.evidence)
+    bounds = replace(problem.bounds, pre=pre)
     return Problem(
         problem.network, problem.region, bounds, problem.C, problem.d, problem.rows, Columns(index, place, count)
     )

@@ -11,11 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from verify.certify.methods import METHODS
 from verify.certify.options import Options
 from verify.certify.prove import with_certificates
 from verify.certify.run import margin_table, proved_bounds
 from verify.errors import UsageError
-from verify.network import Network
+from verify.executed import executed, meant
+from verify.network import Network, Semantics
 from verify.region import ball
 from verify.specification import Query, classification
 from verify.verdict import Counterexample, Evidence, MarginTable, Result, Verdict
@@ -38,7 +40,8 @@ def certify(
 
     ``x``: one input, array or tensor of the network's input shape (or as many numbers in row-major order). ``epsilon``
     and ``clip`` are in the units of ``x`` and read as decimals (``"8/255"`` too). Further keywords are those of
-    :class:`verify.certify.options.Options`. Raises UsageError for anything that does not fit.
+    :class:`verify.certify.options.Options`. Raises UsageError for anything that does not fit, and with
+    ``semantics="float32"`` where no claim about executions can be made (docs/semantics.md).
     """
     images = batch_of(network, x, single=True)
     labels = torch.tensor([int(label)])
@@ -57,12 +60,13 @@ def certify_batch(
     **options: Any,
 ) -> list[Result]:
     """:func:`certify` for many inputs (N, *shape) and labels (N,), several at a time where the method allows."""
-    query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
     typed = read_options(options)
+    network = meant(network, typed.semantics)
+    query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
     table, witnesses = margin_table(query, method, typed)
     # A few at a time: the activations of a whole data set may not fit.
-    predicted = torch.cat([network(part).argmax(1) for part in batch_of(network, x).split(256)])
-    found = results(table, witnesses, torch.as_tensor(labels), predicted)
+    predicted = torch.cat([predictions(network, part) for part in batch_of(network, x).split(256)])
+    found = results(table, witnesses, torch.as_tensor(labels), predicted, typed.semantics)
     return with_certificates(query, found, typed) if typed.certificates else found
 
 
@@ -81,8 +85,10 @@ def lower_bounds(
 
     The certified error of a data set is the share of rows whose smallest bound is not positive.
     """
+    typed = read_options(options)
+    network = meant(network, typed.semantics)
     query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
-    return proved_bounds(query, method, read_options(options))
+    return proved_bounds(query, method, typed)
 
 
 @dataclass(frozen=True)
@@ -110,18 +116,26 @@ def compare(
     methods: Sequence[str] = COMPARED,
     **options: Any,
 ) -> Comparison:
-    """:func:`certify` by each of ``methods``, side by side; every method is checked against every evaluated point."""
+    """:func:`certify` by each of ``methods``, side by side; every method is checked against every evaluated point.
+
+    By default all of ``COMPARED``, but for ``milp`` with ``semantics="float32"``.
+    """
     if not methods:
         raise UsageError("no methods to compare: name at least one")
+    typed = read_options(options)
+    network = meant(network, typed.semantics)
+    if methods is COMPARED and typed.semantics != "real":
+        methods = tuple(m for m in COMPARED if not METHODS[m].claims)
     images, labels = batch_of(network, x, single=True), torch.tensor([int(label)])
     query = classification_query(network, images, labels, epsilon=epsilon, clip=clip, norm=norm)
-    typed = read_options(options)
-    predicted = network(images).argmax(1)
+    predicted = predictions(network, images)
     answers = {m: margin_table(query, m, typed) for m in dict.fromkeys(methods)}
     upper = torch.stack([table.upper for table, _ in answers.values()]).amin(0)
     # Every lower bound must stand against every method's points: the table refuses where it does not.
     tables = {m: replace(table, upper=upper) for m, (table, _) in answers.items()}
-    found = {m: results(tables[m], witnesses, labels, predicted)[0] for m, (_, witnesses) in answers.items()}
+    found = {
+        m: results(tables[m], witnesses, labels, predicted, typed.semantics)[0] for m, (_, witnesses) in answers.items()
+    }
     return Comparison(found, tuple(int(t) for t in query.specification.targets[0]), tuple(upper[0].tolist()))
 
 
@@ -154,6 +168,11 @@ def batch_of(network: Network, x: Any, *, single: bool = False) -> Tensor:
     return tensor.reshape(count, *network.input_shape)
 
 
+def predictions(network: Network, x: Tensor) -> Tensor:
+    """The class of each input (N, *shape): in float64, or as torch executes a network with the semantics float32."""
+    return (executed(network, x) if network.semantics == "float32" else network(x)).argmax(1)
+
+
 def read_options(options: dict[str, Any]) -> Options:
     """Keyword options as an Options; an unknown one is named together with those that exist."""
     known = [name for name in Options.__dataclass_fields__ if name not in ("deadline", "record", "team")]
@@ -164,7 +183,11 @@ def read_options(options: dict[str, Any]) -> Options:
 
 
 def results(
-    table: MarginTable, witnesses: Sequence[Counterexample | None], labels: Tensor, predicted: Tensor
+    table: MarginTable,
+    witnesses: Sequence[Counterexample | None],
+    labels: Tensor,
+    predicted: Tensor,
+    semantics: Semantics = "real",
 ) -> list[Result]:
     """One Result for each input of a table. A falsified one carries its counterexample."""
     found = []
@@ -186,6 +209,7 @@ def results(
                 seconds=table.seconds_of(i),
                 reason=_reason(table, i) if verdict is Verdict.UNKNOWN else "",
                 layers=table.layers if len(table.lower) == 1 else {},
+                semantics=semantics,
             )
         )
     return found

@@ -26,6 +26,7 @@ class Method:
     certify: Callable[[Query, Options], Answer]
     batch: int
     summary: str
+    claims: bool = False  # of a solver, about real arithmetic
 
 
 METHODS: Mapping[str, Method] = {
@@ -34,7 +35,7 @@ METHODS: Mapping[str, Method] = {
     "crown": Method(crown, 100, "CROWN"),
     "alpha": Method(alpha, 8, "CROWN with optimised slopes, pre-activation bounds included"),
     "lp": Method(lp, 1, "triangle linear program, its bound recomputed from the duals"),
-    "milp": Method(milp, 1, "big-M integer program; a solver's claim unless alpha proves the row too"),
+    "milp": Method(milp, 1, "big-M integer program; a solver's claim unless alpha proves the row too", True),
     "complete": Method(complete, 64, "CROWN, alpha-CROWN, then an attack and branch and bound on the rows still open"),
     "linear": Method(linear, 256, "closed form, for networks without ReLUs"),
 }

@@ -10,6 +10,7 @@ from verify.bounds.climb import Ascent
 from verify.bounds.tighten import Budget
 from verify.certify.team import Team
 from verify.errors import UsageError
+from verify.network import Semantics
 from verify.proof.recorder import Recorder
 from verify.workers import checked_workers
 
@@ -21,7 +22,8 @@ class Options:
     ``pre_activation``: which method bounds the ReLUs' inputs (default: the certifier's own choice). ``intersect``:
     whether they are intersected with interval bounds. ``timeout``: seconds for each input. ``solver``: back end of ``lp``
     and ``milp``. ``trust_solver``: whether a solver's claim may verify. ``seed``: of the attack. ``workers``: cores that may
-    be used at once: from 2 on, ``complete`` starts processes. ``certificates``: whether verified inputs get one. Not options of
+    be used at once: from 2 on, ``complete`` starts processes. ``certificates``: whether verified inputs get one. ``semantics``:
+    ``real``, or ``float32`` for claims about the network as it is executed (docs/semantics.md). Not options of
     the user's: ``deadline``, the absolute time that ``timeout`` becomes when work on an input starts; ``team``, the processes
     that ``workers`` become; ``record``, what hears of a query about one input.
     """
@@ -34,6 +36,7 @@ class Options:
     seed: int = 0
     workers: int = 1
     certificates: bool = False
+    semantics: Semantics = "real"
     deadline: float | None = None
     record: Recorder | None = None
     team: Team | None = None

@@ -41,6 +41,11 @@ def chosen(options: Options, default: str) -> str:
     name = options.pre_activation or default
     if name not in PRE_ACTIVATION:
         raise UsageError(f"unknown pre-activation bounds {name!r}: choose from {', '.join(PRE_ACTIVATION)}")
+    if name == "milp" and options.semantics != "real":
+        raise UsageError(
+            f"pre-activation bounds 'milp' are a solver's claim about real arithmetic, and semantics is {options.semantics!r}: "
+            "choose others, such as lp"
+        )
     return name
 
 

@@ -14,10 +14,14 @@ from verify.certify.answer import Answer
 from verify.certify.methods import Method, method_named
 from verify.certify.options import Options
 from verify.certify.team import Team
+from verify.errors import UsageError
 from verify.representable import representable
 from verify.specification import Query
 from verify.verdict import Counterexample, Layers, MarginTable
 from verify.witness import confirm, upper_margins
+
+SCATTERED = 64  # points around the lowest one, whose executions are looked at
+REACH = 2.0**-18  # how far around, relative to each entry: some float32 numbers on both sides
 
 
 def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTable, list[Counterexample | None]]:
@@ -26,6 +30,7 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
     Lower bounds as the certifier recomputes or claims them; upper bounds are values at points that were evaluated.
     """
     name, chosen = method_named(method)
+    _require_claimable(query, name, chosen)
     parts, found = [], []
     with Team(query.network, options.workers) as team:
         for index in torch.arange(query.region.count).split(chosen.batch):
@@ -37,7 +42,8 @@ def margin_table(query: Query, method: str, options: Options) -> tuple[MarginTab
 
 def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
     """The recomputed lower bounds of every input and row, (B, S), without any point to compare them with."""
-    _, chosen = method_named(method)
+    name, chosen = method_named(method)
+    _require_claimable(query, name, chosen)
     parts = torch.arange(query.region.count).split(chosen.batch)
     with Team(query.network, options.workers) as team:
         return torch.cat(
@@ -45,6 +51,14 @@ def proved_bounds(query: Query, method: str, options: Options) -> Tensor:
                 chosen.certify(query.select(index), _started(replace(options, team=team), len(index))).proved
                 for index in parts
             ]
+        )
+
+
+def _require_claimable(query: Query, name: str, method: Method) -> None:
+    if method.claims and query.network.semantics != "real":
+        raise UsageError(
+            f"method {name!r} rests on a solver's claim about real arithmetic, and semantics is "
+            f"{query.network.semantics!r}: choose another method, such as complete or lp"
         )
 
 
@@ -113,6 +127,13 @@ def upper_bounds(query: Query, answer: Answer, options: Options) -> tuple[Tensor
             points, _ = lowest_margins(part, attack)
             for k in range(points.shape[1]):
                 consider(representable(part.region, points[:, k]), open_)
+    open_ = everyone[(lowest > 0) & (answer.proved.amin(1) <= 0)]
+    if query.network.semantics == "float32" and len(open_):
+        # Executions scatter by roundings, so the lowest of many points around the best one is lower still.
+        part, generator = query.select(open_), torch.Generator().manual_seed(options.seed)
+        for _ in range(SCATTERED):
+            step = torch.rand(best[open_].shape, generator=generator, dtype=best.dtype) * 2 - 1
+            consider(representable(part.region, best[open_] * (1.0 + REACH * step)), open_)
     return upper, best
 
 

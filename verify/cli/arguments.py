@@ -72,6 +72,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         "--witness", metavar="FILE", help="write the result, and for sat the point, as VNN-COMP wants it"
     )
     verify.add_argument("--certificate", metavar="FILE", help="for unsat, write a certificate that `check` accepts")
+    _semantics(verify)
     verify.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
     _machine(verify)
     verify.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
@@ -127,6 +128,16 @@ def _machine(command: argparse._ActionsContainer) -> None:
     command.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, the only one so far")
 
 
+def _semantics(command: argparse._ActionsContainer) -> None:
+    command.add_argument(
+        "--semantics",
+        choices=("real", "float32"),
+        default="real",
+        help="real (default): exact arithmetic over the stored weights; float32: the network as any IEEE float32 execution "
+        "computes it",
+    )
+
+
 def _how(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("how")
     group.add_argument(
@@ -135,6 +146,7 @@ def _how(command: argparse.ArgumentParser) -> None:
     group.add_argument("--raw", action="store_true", help="do not intersect them with interval bounds")
     group.add_argument("--timeout", type=float, metavar="SECONDS", help="time for each input (default: no limit)")
     group.add_argument("--solver", default="highs", help="highs (default), scipy or pulp")
+    _semantics(group)
     group.add_argument("--trust-solver", action="store_true", help="let a MILP solver's claim verify")
     group.add_argument("--seed", type=int, default=0, help="of the attack (default 0)")
     _machine(group)

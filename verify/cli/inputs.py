@@ -66,6 +66,7 @@ def _certifier_options(arguments: argparse.Namespace) -> dict[str, Any]:
         "trust_solver": arguments.trust_solver,
         "seed": arguments.seed,
         "workers": arguments.workers,
+        "semantics": arguments.semantics,
     }
 
 
@@ -75,5 +76,11 @@ def claim(question: Question) -> str:
     inside = "" if clip is None else f" within [{clip[0]}, {clip[1]}]"
     return (
         f"every x{inside} with |x - input|_{question.where['norm'].replace('linf', 'inf')} <= {question.where['epsilon']}, "
-        "network in exact real arithmetic over the stored weights"
+        f"{MEANING[question.options['semantics']]}"
     )
+
+
+MEANING = {
+    "real": "network in exact real arithmetic over the stored weights",
+    "float32": "float32 x, network as executed node by node in IEEE float32, in any order of summation",
+}

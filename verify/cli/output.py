@@ -24,6 +24,7 @@ def as_data(result: verify.Result) -> dict[str, Any]:
         "reason": result.reason,
         "method": result.method,
         "evidence": result.evidence.label,
+        "semantics": result.semantics,
         "label": result.label,
         "predicted": result.predicted,
         "seconds": result.seconds,
@@ -67,7 +68,7 @@ def identity(question: Question) -> dict[str, Any]:
             "clip": None if question.where["clip"] is None else [str(v) for v in question.where["clip"]],
         },
         "options": question.options,
-        "semantics": "real",
+        "semantics": question.options["semantics"],
         "versions": versions(),
     }
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 import verify
-from verify.cli.inputs import read_network
+from verify.cli.inputs import MEANING, read_network
 from verify.cli.output import versions, write
 from verify.cli.text import seconds
 
@@ -44,6 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers,
         replays=replays,
         certificate=arguments.certificate is not None,
+        semantics=arguments.semantics,
     )
     said = word(decision)
     found = None if decision.counterexample is None else Witness(decision.counterexample.x, replays[0])
@@ -106,6 +107,7 @@ def _details(decision: verify.Decision, prop: verify.Property, reading: float) -
         f"{decision.verdict.value}{f' ({decision.reason})' if decision.reason else ''}",
         f"{len(prop.clauses)} clauses over {len({id(c.region) for c in prop.clauses})} boxes, "
         f"{decision.domains} domains bounded",
+        f"claim: {MEANING[decision.semantics]}",
         f"read in {seconds(reading)}, decided in {seconds(decision.seconds)}",
     ]
     if found is not None:
@@ -131,7 +133,7 @@ def _data(
         "network": {"source": network.source, "identity": verify.identity(network), "sha256": network.sha256},
         "property": {"source": prop.source, "clauses": len(prop.clauses)},
         "options": {"timeout": arguments.timeout, "seed": arguments.seed, "workers": arguments.workers},
-        "semantics": "real",
+        "semantics": decision.semantics,
         "versions": versions(),
         "counterexample": None
         if found is None or counterexample is None

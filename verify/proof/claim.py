@@ -27,7 +27,7 @@ def claim_of(
     targets = None if label is None else [t for t in range(network.outputs) if t != label]
     return {
         "network": {"identity": identity(network), "file": network.sha256 or None},
-        "semantics": "real",
+        "semantics": network.semantics,
         "regions": [region_of(clauses[numbers[0]].region) for numbers in groups],
         "region_of": _owner(groups, len(clauses)),
         "rows": np.array([len(clause.d) for clause in clauses], dtype=np.int32),
