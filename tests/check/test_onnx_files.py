@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.onnx_nodes import relu_sizes
 from support.onnx_models import NODE, assert_same, floats, ints, model
+from support.onnx_nodes import relu_sizes
 
 import verify
 from verify.check.onnx_reader import read

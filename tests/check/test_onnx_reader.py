@@ -5,8 +5,8 @@ import gzip
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from support.onnx_nodes import relu_sizes
 from support.onnx_models import NODE, assert_same, floats, ints, model
+from support.onnx_nodes import relu_sizes
 
 from verify.check.onnx_reader import read
 from verify.check.protobuf import Unreadable

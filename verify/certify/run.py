@@ -20,7 +20,6 @@ from verify.specification import Query
 from verify.verdict import Counterexample, Layers, MarginTable
 from verify.witness import confirm, upper_margins
 
-
 SCATTERED = 64  # points around the lowest one, whose executions are looked at
 REACH = 2.0**-18  # how far around, relative to each entry: some float32 numbers on both sides
 
