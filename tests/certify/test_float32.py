@@ -65,7 +65,7 @@ def test_what_real_arithmetic_proves_an_execution_may_break() -> None:
     assert proved.semantics == "real"
 
     for method in ("crown", "alpha", "lp", "complete"):
-        answer = verify.certify(net, x, label, epsilon=EPSILON, method=method, semantics="float32")
+        answer = verify.certify(net, x, label, epsilon=EPSILON, method=method, semantics="float32", timeout=20)
         assert answer.verdict is Verdict.FALSIFIED
         found = answer.counterexample
         assert found is not None
@@ -84,7 +84,7 @@ def test_a_property_is_decided_about_executions_too() -> None:
     query = Query(net, ball(x[None], EPSILON), classification(torch.tensor([label]), 2))
     asked = Property(tuple(rows_as_clauses(query, 0).clauses))
     assert verify.decide(net, asked).verdict is Verdict.VERIFIED
-    assert verify.decide(net, asked, semantics="float32").verdict is not Verdict.VERIFIED
+    assert verify.decide(net, asked, semantics="float32", timeout=20).verdict is not Verdict.VERIFIED
 
 
 @pytest.mark.parametrize("kind", ["mlp", "residual", "convolution", "rewritten", "branches"])
