@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import KINDS, network, query
+from support.networks import query
 
 from verify import exact_evaluation
 from verify.exact_evaluation import exact_rows, exact_scores, is_exact, products
@@ -17,6 +17,7 @@ from verify.load.builder import Builder
 from verify.operators import Add, Affine, Concat, Input, Linear, ReLU
 from verify.property import Clause
 from verify.region import box
+from verify.selftest.networks import KINDS, network
 from verify.specification import Query, classification
 from verify.witness import confirm, confirm_clause, margins_at, upper_margins
 

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
     from verify.property import PropertyCounterexample as PropertyCounterexample
     from verify.region import ball as ball
     from verify.region import box as box
+    from verify.selftest.run import SelfTest as SelfTest
+    from verify.selftest.run import selftest as selftest
     from verify.specification import Query as Query
     from verify.specification import Specification as Specification
     from verify.verdict import Counterexample as Counterexample
@@ -108,6 +110,8 @@ _PUBLIC = {
     "as_module": "verify.module",
     **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),
+    "selftest": "verify.selftest",
+    "SelfTest": "verify.selftest.run",
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
     **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),
 }

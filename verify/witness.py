@@ -59,6 +59,10 @@ def upper_margins(query: Query, candidates: Tensor) -> Tensor:
     if query.network.semantics == "float32":
         inside &= _are_float32(candidates)
         above = _rows_above(query.specification, executed(query.network, candidates))
+        for i in (inside & (above <= 0).any(1)).nonzero().flatten().tolist():
+            # In a batch torch may sum in another order; what counts is what a replay of this one point shows.
+            spec = query.specification.select(torch.tensor([i]))
+            above[i] = _rows_above(spec, executed(query.network, candidates[i : i + 1]))[0]
         return torch.where(inside.unsqueeze(1), above, torch.full_like(above, torch.inf))
     below, above = margins_at(query, candidates)
     doubtful = inside & (below <= 0).any(1) & (above > 0).all(1)
@@ -81,7 +85,7 @@ def confirm(query: Query, candidates: Tensor) -> list[Counterexample | None]:
     """
     above = upper_margins(query, candidates)
     worst, row = above.min(dim=1)
-    small = query.network.to(dtype=torch.float32)(candidates.to(torch.float32))
+    small = query.network.to(dtype=torch.float32)
     scores, executes = query.network(candidates), query.network.semantics == "float32"
     found: list[Counterexample | None] = []
     for i in range(len(candidates)):
@@ -89,12 +93,13 @@ def confirm(query: Query, candidates: Tensor) -> list[Counterexample | None]:
             found.append(None)
             continue
         spec = query.specification.select(torch.tensor([i]))
-        in_float32 = (spec.C[0].to(torch.float32) @ small[i] + spec.d[0].to(torch.float32)).min()
+        single = small(candidates[i : i + 1].to(torch.float32))[0]
+        in_float32 = (spec.C[0].to(torch.float32) @ single + spec.d[0].to(torch.float32)).min()
         found.append(
             Counterexample(
                 x=candidates[i].clone(),
                 target=int(spec.targets[0, row[i]]),
-                predicted=int((small if executes else scores)[i].argmax()),
+                predicted=int((single if executes else scores[i]).argmax()),
                 margin=float(worst[i]),
                 float32_margin=float(in_float32),
             )
@@ -156,7 +161,9 @@ def _confirm_executed(
     # Runtimes differ by roundings: points that torch puts just beyond a row are worth the others' time.
     near = scores.abs() @ clause.C.abs().T + clause.inner_d.abs()
     for i in (rows <= near * _NEAR).all(1).nonzero().flatten().tolist():
-        found = [replay(points[i : i + 1])[0].double() for replay in replays] or [scores[i]]
+        found = [replay(points[i : i + 1])[0].double() for replay in replays] or [
+            executed(network, points[i : i + 1])[0]
+        ]
         if all(_holds_exactly(clause, one) for one in found):
             return PropertyCounterexample(x=points[i].clone(), clause=number, scores=found[0])
     return None

@@ -8,14 +8,15 @@ from fractions import Fraction
 
 import pytest
 import torch
-from support.networks import KINDS, network, query
-from support.oracle import exact_margins
+from support.networks import query
 
 from verify.attack.clause import candidates, refine
 from verify.attack.search import Search, quick, thorough
 from verify.load.builder import Builder
 from verify.property import Clause, rows_as_clauses
 from verify.region import ball, box
+from verify.selftest.networks import KINDS, network
+from verify.selftest.oracle import exact_margins
 from verify.witness import confirm_clause
 
 BRIEF = Search(samples=50, zooms=3, starts=4, steps=8, rounds=2, flips=20)

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.executions import executions, single
 from support.nasty import nasty_queries
-from support.networks import KINDS, query, samples
+from support.networks import query, samples
 
 from verify.bounds.compute import by_slopes, node_bounds
 from verify.bounds.forward import forward_bounds
@@ -23,6 +23,7 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.operators import Linear
 from verify.region import ball, box
+from verify.selftest.networks import KINDS
 from verify.specification import Query, classification
 
 OPTIONS = Options(semantics="float32")

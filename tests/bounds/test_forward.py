@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exact import exact_values
-from support.networks import KINDS, network, query, samples
+from support.networks import query, samples
 
 from verify.bounds.backward import Rows, backward, backward_form
 from verify.bounds.compute import by_slopes, fixed_lines, node_bounds
@@ -18,6 +18,7 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.operators import ReLU
 from verify.region import Box, box
+from verify.selftest.networks import KINDS, network
 
 entry = st.one_of(
     st.sampled_from([0.0, 1.0, -1.0, 1e17, -1e17, 1.0 + 2**-52, 1e-30, 5e-324, -5e-324, 2.0**-1022, 0.1, 3.0]),

@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import KINDS, query, samples
-from support.oracle import exact_margins
+from support.networks import query, samples
 
 from verify.certify.methods import METHODS
 from verify.certify.options import Options
+from verify.selftest.networks import KINDS
+from verify.selftest.oracle import exact_margins
 
 LP_TOLERANCE = 1e-6  # a floating-point LP solver's slopes are this far from optimal at most, on these networks
 TRUTH_TOLERANCE = 1e-5  # the MILP solver's and the oracle's own feasibility tolerances

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exact import exact_value
 from support.nasty import nasty_queries
-from support.networks import KINDS, query, samples
+from support.networks import query, samples
 
 from verify.bounds.backward import Rows
 from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_bounds
@@ -19,6 +19,7 @@ from verify.floating import gamma, require_gradual_underflow
 from verify.load.builder import Builder
 from verify.network import Network
 from verify.region import box
+from verify.selftest.networks import KINDS
 from verify.specification import Query, Specification
 from verify.witness import margins_at
 

@@ -6,8 +6,8 @@ import time
 
 import pytest
 import torch
-from support.networks import KINDS, samples
 from support.networks import query as question
+from support.networks import samples
 
 from verify.bounds import compute
 from verify.bounds.climb import Ascent
@@ -17,6 +17,7 @@ from verify.bounds.relaxation import lines
 from verify.certify.answer import rows_of
 from verify.certify.options import Options
 from verify.certify.pre_activation import STAGES, pre_activation_bounds
+from verify.selftest.networks import KINDS
 
 
 def test_a_search_stops_at_its_deadline_with_the_slopes_that_it_has():

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exact import exact_values
-from support.networks import KINDS, network, samples, weights
+from support.networks import samples
 
 from verify.bounds.climb import Ascent
 from verify.bounds.compute import by_slopes, node_bounds
@@ -23,6 +23,7 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause
 from verify.region import Box, ball, box
+from verify.selftest.networks import KINDS, network, weights
 
 RELUS = sorted(set(KINDS) - {"linear"})
 NORMS = ("linf", "l2", "l1")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.exact import exact_values
 from support.formulas import formula_network, random_formula, satisfiable
-from support.networks import query, samples, weights
+from support.networks import query, samples
 
 from verify.bounds.backward import LinearForm, Rows, backward_form
 from verify.bounds.compute import node_bounds
@@ -26,6 +26,7 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause
 from verify.region import Box, box
+from verify.selftest.networks import weights
 from verify.verdict import Verdict
 
 

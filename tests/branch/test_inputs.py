@@ -9,8 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import network, query, weights
-from support.oracle import lowest_worst_row
+from support.networks import query
 
 from verify.branch.boxes import Stack, halve
 from verify.branch.clip import clip
@@ -21,6 +20,8 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause
 from verify.region import Box, ball, box
+from verify.selftest.networks import network, weights
+from verify.selftest.oracle import lowest_worst_row
 from verify.specification import Query, Specification
 from verify.verdict import Verdict
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 import torch
-from support.networks import KINDS, network, query, weights
+from support.networks import query
 from support.questions import exact_clause, hard
 
 import verify
@@ -23,6 +23,7 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause, Property, rows_as_clauses
 from verify.region import ball, box
+from verify.selftest.networks import KINDS, network, weights
 from verify.verdict import Verdict
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.networks import KINDS, query
-from support.oracle import exact_margins
+from support.networks import query
 
 from verify.bounds.climb import Ascent
 from verify.bounds.compute import by_slopes, node_bounds
@@ -20,6 +19,8 @@ from verify.branch.rules import ranked
 from verify.branch.strong import Strong
 from verify.branch.tighten import Memory, tightened
 from verify.property import rows_as_clauses
+from verify.selftest.networks import KINDS
+from verify.selftest.oracle import exact_margins
 from verify.verdict import Verdict
 
 SEEDS = range(6)

@@ -6,13 +6,14 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support.networks import KINDS, query, samples, weights
-from support.oracle import lowest_worst_row
+from support.networks import query, samples
 
 import verify
 from verify.branch import cascade
 from verify.exact_evaluation import is_exact
 from verify.property import Clause, Property, rows_as_clauses
+from verify.selftest.networks import KINDS, weights
+from verify.selftest.oracle import lowest_worst_row
 from verify.specification import Query, Specification
 from verify.verdict import Verdict
 

@@ -10,8 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.lying import LIES, LyingSolver
-from support.networks import KINDS, network, query
-from support.oracle import exact_margins
+from support.networks import query
 
 import verify
 from solvers.registry import get_solver
@@ -19,6 +18,8 @@ from verify.certify.methods import METHODS
 from verify.certify.options import Options
 from verify.certify.run import margin_table
 from verify.errors import SoundnessError, UsageError
+from verify.selftest.networks import KINDS, network
+from verify.selftest.oracle import exact_margins
 from verify.verdict import Evidence, MarginTable, Verdict
 from verify.witness import confirm
 

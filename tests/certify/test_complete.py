@@ -7,8 +7,7 @@ import time
 
 import pytest
 import torch
-from support.networks import KINDS, query
-from support.oracle import exact_margins
+from support.networks import query
 
 import verify
 from verify.branch import cascade
@@ -17,6 +16,8 @@ from verify.certify import team
 from verify.certify.complete import POSITIVE
 from verify.certify.options import Options
 from verify.certify.run import margin_table
+from verify.selftest.networks import KINDS
+from verify.selftest.oracle import exact_margins
 from verify.specification import Query, classification
 from verify.verdict import Evidence, Verdict
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 from support.exact import exact_value
 from support.executions import single
-from support.networks import network
 
 import verify
 from verify.certify.methods import METHODS
@@ -22,6 +21,7 @@ from verify.proof.certificate import Certificate, Refused, certified
 from verify.proof.recorder import Recorder
 from verify.property import Clause, Property, rows_as_clauses
 from verify.region import ball, box
+from verify.selftest.networks import network
 from verify.specification import Query, classification
 from verify.verdict import Evidence, Verdict
 from verify.witness import confirm, upper_margins
@@ -65,7 +65,7 @@ def test_what_real_arithmetic_proves_an_execution_may_break() -> None:
     assert proved.semantics == "real"
 
     for method in ("crown", "alpha", "lp", "complete"):
-        answer = verify.certify(net, x, label, epsilon=EPSILON, method=method, semantics="float32")
+        answer = verify.certify(net, x, label, epsilon=EPSILON, method=method, semantics="float32", timeout=20)
         assert answer.verdict is Verdict.FALSIFIED
         found = answer.counterexample
         assert found is not None
@@ -84,7 +84,7 @@ def test_a_property_is_decided_about_executions_too() -> None:
     query = Query(net, ball(x[None], EPSILON), classification(torch.tensor([label]), 2))
     asked = Property(tuple(rows_as_clauses(query, 0).clauses))
     assert verify.decide(net, asked).verdict is Verdict.VERIFIED
-    assert verify.decide(net, asked, semantics="float32").verdict is not Verdict.VERIFIED
+    assert verify.decide(net, asked, semantics="float32", timeout=20).verdict is not Verdict.VERIFIED
 
 
 @pytest.mark.parametrize("kind", ["mlp", "residual", "convolution", "rewritten", "branches"])
@@ -212,7 +212,7 @@ def test_a_point_that_only_real_arithmetic_misclassifies_is_no_counterexample() 
     h = b.relu(b.affine(b.input((1, 1)), torch.tensor([[-1.0]]).double(), torch.tensor([2.0**30]).double()))
     h = b.affine(h, torch.tensor([[1.0], [0.0]]).double(), torch.tensor([64.0 - 2.0**30, -16.0]).double())
     net, x = b.finish(h), torch.tensor([32.0]).double()
-    query = Query(net, ball(x[None], 64), classification(torch.tensor([0]), 2))
+    query = Query(net, ball(x[None], 80), classification(torch.tensor([0]), 2))
     asked = replace(query, network=meant(net, "float32"))
     for at, real, float32 in ((31.0, False, False), (85.0, True, False), (100.0, True, True)):
         point = torch.tensor([[at]]).double()

@@ -11,8 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.lying import LIES, LyingSolver
-from support.networks import KINDS, query
-from support.oracle import exact_margins
+from support.networks import query
 
 from solvers.base import ColdSession
 from solvers.registry import get_solver
@@ -21,6 +20,8 @@ from verify.bounds.compute import node_bounds
 from verify.bounds.tighten import Budget
 from verify.certify.tree import minimum
 from verify.encode.lp import encode
+from verify.selftest.networks import KINDS
+from verify.selftest.oracle import exact_margins
 
 
 def searched(q, solver, deadline=None, bounds=None):

@@ -9,13 +9,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import KINDS, query
+from support.networks import query
 
 from solvers.base import SolveOptions
 from solvers.registry import get_solver
 from verify.bounds.compute import node_bounds
 from verify.encode.cuts import narrowed, with_facets
 from verify.encode.lp import encode
+from verify.selftest.networks import KINDS
 
 
 def encoded(q):

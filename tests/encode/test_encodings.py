@@ -7,8 +7,7 @@ import pytest
 import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from support.networks import KINDS, query
-from support.oracle import exact_margins
+from support.networks import query
 
 from solvers.base import SolveOptions
 from solvers.registry import get_solver
@@ -18,6 +17,8 @@ from verify.bounds.nouns import unstable
 from verify.bounds.tighten import dual_lines
 from verify.certify.answer import rows_of
 from verify.encode.lp import encode, slopes, with_binaries
+from verify.selftest.networks import KINDS
+from verify.selftest.oracle import exact_margins
 
 kinds, seeds = st.sampled_from(sorted(KINDS)), st.integers(0, 10_000)
 

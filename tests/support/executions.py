@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ import torch
 from verify.executed import executed, meant
 from verify.network import Network
 from verify.operators import Add, Concat, Input, Linear, ReLU
+from verify.selftest.networks import as_stored
 
 Sum = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 """``W v + b``: weights (m, n), values (N, n), bias (m,), all float32 -> (N, m)."""
@@ -20,14 +20,7 @@ SMALLEST = np.float32(2.0**-126)
 
 def single(network: Network) -> Network:
     """The network with its numbers rounded to float32, as if its file had held these, and the semantics float32."""
-    small = network.to(dtype=torch.float32).to(dtype=torch.float64)
-    nodes = [
-        replace(n, operator=replace(n.operator, weight_ulps=0, bias_error=None))
-        if isinstance(n.operator, Linear)
-        else n
-        for n in small.nodes
-    ]
-    return meant(replace(small, nodes=tuple(nodes)), "float32")
+    return meant(as_stored(network), "float32")
 
 
 def flushed(v: np.ndarray) -> np.ndarray:

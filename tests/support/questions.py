@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from support.networks import weights
-from support.oracle import lowest_worst_row
 from verify.load.builder import Builder
 from verify.network import Network
 from verify.property import Clause
 from verify.region import ball
+from verify.selftest.networks import weights
+from verify.selftest.oracle import lowest_worst_row
 from verify.specification import Query, Specification
 
 

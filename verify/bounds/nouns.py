@@ -54,9 +54,9 @@ class Bounds:
     ``values[i]``: the interval of node i, the tightest known. ``pre[r]``: the pre-activation interval that the
     relaxation of ReLU r uses (it may be looser than ``values``, when a method is asked for in its raw form).
     ``slack[i]``: what one backward step through node i may lose, per unit of coefficient: a linear node's rounding
-    (:mod:`verify.bounds.rounding`), and what executions add. ``underflow`` (B,): what underflow may lose in any whole pass. ``source`` names
-    the method; evidence is contagious. ``execution``: of a network with the semantics float32, the part of ``slack`` that is
-    about executions (:mod:`verify.bounds.execution`).
+    (:mod:`verify.bounds.rounding`), and what executions add. ``underflow`` (B,): what underflow may lose in any whole pass.
+    ``source`` names the method; evidence is contagious. ``execution``: of a network with the semantics float32, the part
+    of ``slack`` that is about executions (:mod:`verify.bounds.execution`).
     """
 
     values: tuple[Interval, ...]

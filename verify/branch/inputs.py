@@ -30,6 +30,7 @@ from verify.branch.boxes import Stack, halve
 from verify.branch.clip import clip_both, clip_chain
 from verify.branch.halfspaces import Halfspaces, from_neurons, halfspaces, implied_by_rows, pressed, useful
 from verify.branch.outcome import Limits, Outcome
+from verify.branch.scatter import SCATTER, hopeless
 from verify.branch.sensitivity import scores
 from verify.errors import UsageError
 from verify.floating import TINY, down
@@ -185,6 +186,8 @@ def _run(search: _Search) -> Outcome:
         found, left = _bounded(search, lower, upper)
         if found is not None:
             return Outcome(Verdict.FALSIFIED, found, domains=domains)
+        if len(left.lower) and hopeless(search.network, search.clause, search.inputs(left.middle()[-1:])):
+            return Outcome(Verdict.UNKNOWN, reason=SCATTER, domains=domains)
         if len(left.lower):
             times = 1 + max(0, int(math.log2(FULL / len(left.lower)))) if len(left.lower) < FULL else 1
             if len(search.varying) > FEW:
@@ -204,6 +207,10 @@ class _Left:
     lower: Tensor
     upper: Tensor
     score: Tensor
+
+    def middle(self) -> Tensor:
+        """The middle of each box, (B, n)."""
+        return self.lower / 2 + self.upper / 2
 
 
 def _bounded(search: _Search, lower: Tensor, upper: Tensor) -> tuple[PropertyCounterexample | None, _Left]:

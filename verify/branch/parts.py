@@ -22,6 +22,7 @@ from verify.bounds.optimise import Search, optimise, rigorous_lines, small_bound
 from verify.branch.bounding import ROOM
 from verify.branch.clip import clip
 from verify.branch.outcome import Limits, Outcome
+from verify.branch.scatter import SCATTER, hopeless
 from verify.branch.sensitivity import scores
 from verify.floating import TINY, down
 from verify.network import Network
@@ -88,6 +89,10 @@ def by_recorded_parts(network: Network, clause: Clause, limits: Limits, root: Bo
         left = (~done).nonzero().squeeze(1)
         if not len(left):
             continue
+        first = left[:1]
+        middle = (parts.lower[first] / 2 + parts.upper[first] / 2).reshape(clause.region.lower.shape)
+        if hopeless(network, clause, middle, within=root):
+            return Outcome(Verdict.UNKNOWN, reason=SCATTER, domains=count), []
         number, where = parts.number[left], coordinate[left]
         low, high = clipped[0][left], clipped[1][left]
         pick = torch.arange(len(left))

@@ -91,6 +91,13 @@ def parser(version: str) -> argparse.ArgumentParser:
     info.add_argument("--save", metavar="FILE", help="write the network's canonical file, which `check` reads")
     info.add_argument("--json", action="store_true", help="print JSON instead of text")
 
+    selftest = commands.add_parser(
+        "selftest", help="every method against the exact truth, on this machine, in a minute"
+    )
+    selftest.add_argument("--seed", type=int, default=0, help="of the questions (default 0)")
+    selftest.add_argument("--seconds", type=float, default=40.0, help="how long to ask (default 40)")
+    selftest.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+
     demo = commands.add_parser("demo", help="certify and compare on a digit network that ships with reluproof")
     demo.add_argument("--json", action="store_true", help="print the comparison as JSON")
     _machine(demo)

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
 
 import numpy as np
 from scipy.optimize import linprog
 
+from verify.network import Network
 from verify.operators import Add, Concat, Input, Linear, ReLU
 from verify.region import Box, L1Ball, L2Ball
 from verify.specification import Query
 
 LIMIT = 12  # free ReLUs; 2^12 small programs
 
+Array: TypeAlias = np.ndarray[Any, np.dtype[np.float64]]
+Map: TypeAlias = tuple[Array, Array]
+"""``M x + c``."""
 
-def exact_margins(query: Query) -> np.ndarray:
+
+def exact_margins(query: Query) -> Array:
     """The true minimum of every row over the first input's box, up to the LP solver's 1e-9."""
+    return exact_minima(query)[0]
+
+
+def exact_minima(query: Query) -> tuple[Array, Array]:
+    """:func:`exact_margins` (S,), and the points (S, n) where they are attained, as far as the solver can tell."""
     network, region = query.network, query.region
     low, high = (t[0].reshape(-1).numpy() for t in (region.lower, region.upper))
     sizes = {r: int(np.prod(network.nodes[r].shape)) for r in network.relus}
     total = sum(sizes.values())
-    C = query.specification.C[0].numpy()
-    best = np.full(len(C), np.inf)
+    C, d = query.specification.C[0].numpy(), query.specification.d[0].numpy()
+    best, points = np.full(len(C), np.inf), np.tile(low, (len(C), 1))
     for pattern in _patterns(query, sizes):
         affine, rows = _forward(network, pattern, len(low))
         M, c = affine
@@ -34,10 +46,10 @@ def exact_margins(query: Query) -> np.ndarray:
                 b_ub=b if len(A) else None,
                 bounds=list(zip(low, high, strict=True)),
             )
-            if found.status == 0:
-                best[s] = min(best[s], found.fun + row @ c)
+            if found.status == 0 and found.fun + row @ c < best[s]:
+                best[s], points[s] = found.fun + row @ c, found.x
     assert total <= 64
-    return best
+    return best + d, points
 
 
 def lowest_worst_row(query: Query) -> float:
@@ -48,7 +60,7 @@ def lowest_worst_row(query: Query) -> float:
     low, high = (t[0].reshape(-1).numpy() for t in (query.region.lower, query.region.upper))
     sizes = {r: int(np.prod(query.network.nodes[r].shape)) for r in query.network.relus}
     C, d = query.specification.C[0].numpy(), query.specification.d[0].numpy()
-    best, planes = np.inf, []
+    best, planes = np.inf, list[tuple[Array, float]]()
     for pattern in _patterns(query, sizes):
         (M, c), rows = _forward(query.network, pattern, len(low))
         # Variables x and t: minimise t with C (M x + c) + d <= t.
@@ -62,16 +74,17 @@ def lowest_worst_row(query: Query) -> float:
                 b_ub=np.concatenate([known, [b for _, b in planes]]),
                 bounds=[*zip(low, high, strict=True), (None, None)],
             )
-            plane = _plane(query.region, found.x[:-1]) if found.status == 0 and found.fun < best else None
+            value = np.inf if found.fun is None else float(found.fun)
+            plane = None if value >= best or found.x is None else _plane(query.region, found.x[:-1])
             if plane is None:
                 break
             planes.append(plane)
         if found.status == 0:
-            best = min(best, found.fun)
+            best = min(best, value)
     return float(best)
 
 
-def _plane(region: Box, x: np.ndarray) -> tuple[np.ndarray, float] | None:
+def _plane(region: Box, x: Array) -> tuple[Array, float] | None:
     """A plane ``a . x <= b`` that holds in the region's ball and not at ``x``, or None where x is in the ball."""
     if not isinstance(region, L2Ball | L1Ball):
         return None
@@ -84,10 +97,10 @@ def _plane(region: Box, x: np.ndarray) -> tuple[np.ndarray, float] | None:
     return a, float(region.epsilon) + a @ centre
 
 
-def _patterns(query: Query, sizes: dict[int, int]):
+def _patterns(query: Query, sizes: dict[int, int]) -> Iterator[dict[int, Array]]:
     """Every pattern of the ReLUs that interval arithmetic, done here in plain numpy, leaves free."""
     fixed: dict[int, list[tuple[int, ...]]] = {}
-    values = []
+    values: list[tuple[Array, Array]] = []
     for i, node in enumerate(query.network.nodes):
         op = node.operator
         if isinstance(op, Input):
@@ -102,7 +115,7 @@ def _patterns(query: Query, sizes: dict[int, int]):
         elif isinstance(op, Add):
             values.append((args[0][0] + args[1][0], args[0][1] + args[1][1]))
         elif isinstance(op, Concat):
-            values.append(tuple(np.concatenate([a[k] for a in args]) for k in (0, 1)))
+            values.append((np.concatenate([a[0] for a in args]), np.concatenate([a[1] for a in args])))
         else:
             low, high = args[0]
             fixed[i] = [(1,) if lo > 0 else ((0,) if hi < 0 else (0, 1)) for lo, hi in zip(low, high, strict=True)]
@@ -118,9 +131,10 @@ def _patterns(query: Query, sizes: dict[int, int]):
         yield pattern
 
 
-def _forward(network, pattern, inputs):
+def _forward(network: Network, pattern: Mapping[int, Array], inputs: int) -> tuple[Map, list[tuple[Array, float]]]:
     """The affine map of the network under a pattern, and the rows ``a . x + v >= 0`` where the pattern holds."""
-    known, rows = [], []
+    known: list[Map] = []
+    rows: list[tuple[Array, float]] = []
     for i, node in enumerate(network.nodes):
         op = node.operator
         args = [known[j] for j in node.inputs]
@@ -135,7 +149,7 @@ def _forward(network, pattern, inputs):
         elif isinstance(op, Concat):
             shapes = [network.nodes[j].shape for j in node.inputs]
             assert all(len([n for n in s if n != 1]) <= 1 for s in shapes), "the oracle concatenates vectors"
-            known.append(tuple(np.concatenate([a[k] for a in args]) for k in (0, 1)))
+            known.append((np.concatenate([a[0] for a in args]), np.concatenate([a[1] for a in args])))
         elif isinstance(op, ReLU):
             M, c = args[0]
             on = pattern[i]
