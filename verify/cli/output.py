@@ -68,7 +68,7 @@ def identity(question: Question) -> dict[str, Any]:
             "clip": None if question.where["clip"] is None else [str(v) for v in question.where["clip"]],
         },
         "options": question.options,
-        "semantics": question.options["semantics"],
+        "semantics": question.options.get("semantics", "real"),
         "versions": versions(),
     }
 
