@@ -10,6 +10,7 @@ from fractions import Fraction
 import torch
 
 from verify.branch.decide import decide
+from verify.certificate import Certificate
 from verify.certify.methods import METHODS
 from verify.certify.options import Options
 from verify.check import check
@@ -18,7 +19,6 @@ from verify.exact_evaluation import exact_rows
 from verify.floating import require_gradual_underflow
 from verify.network import Semantics
 from verify.proof.canonical import canonical
-from verify.proof.certificate import Certificate
 from verify.property import rows_as_clauses
 from verify.selftest.networks import KINDS
 from verify.selftest.questions import FLAVOURS, NETWORKS, Question, question, scores_at
