@@ -245,3 +245,29 @@ def test_a_contradiction_has_an_exit_code_of_its_own(capsys, monkeypatch):
     monkeypatch.setattr("verify.certify.api.margin_table", contradict)
     code, _, err = run(capsys, *ask(NET, DIGITS))
     assert code == 4 and err.startswith("reluproof: contradiction:")
+
+
+def test_claims_about_executions_say_so(capsys, tmp_path):
+    file, folder = tmp_path / "found.json", tmp_path / "proofs"
+    words = ["certify", *ASK, "--index", "0:2", "--epsilon", "0.02", "--semantics", "float32", "--json", file]
+    code, out, _ = run(capsys, *words, "--certificates", folder)
+    assert code == 0
+    assert "claim: every x within [0, 1] with |x - input|_inf <= 0.02, float32 x, network as executed" in out
+    data = json.loads(file.read_text())
+    assert data["semantics"] == "float32"
+    assert [r["semantics"] for r in data["results"]] == ["float32"] * 2
+    code, out, _ = run(capsys, "check", folder / "0.reluproof", "--network", folder / "network.reluproof", "--json")
+    assert code == 0 and '"semantics": "float32"' in out
+
+
+def test_solvers_claims_are_refused_about_executions(capsys):
+    words = ["certify", *ASK, "--index", "0", "--epsilon", "0.02", "--semantics", "float32", "--method", "milp"]
+    code, out, err = run(capsys, *words)
+    assert code == 2 and out == "" and "method 'milp' rests on a solver's claim about real arithmetic" in err
+
+
+def test_compare_about_executions(capsys):
+    code, out, _ = run(
+        capsys, "compare", *ASK, "--index", "3", "--epsilon", "0.02", "--semantics", "float32", "--timeout", "10"
+    )
+    assert code == 0 and "network as executed" in out and "milp" not in out

@@ -147,3 +147,15 @@ def test_a_mistake_is_one_line_and_no_answer(run, files, mistake):
     code, out, err = run(*arguments)
     assert code == 2 and message in err and err.count("\n") == 1 and err.startswith("reluproof: error: ")
     assert "Traceback" not in err and (out == "" or "JSON" in mistake)
+
+
+@pytest.mark.parametrize(("name", "answer"), [("holds", "unsat"), ("broken", "sat")])
+def test_a_property_of_the_network_as_it_is_executed(run, files, name, answer):
+    words = (f"{name}.vnnlib", "--semantics", "float32", "--json", "j.json", "--certificate", "c.reluproof", "-v")
+    code, out, err = run("net.onnx", *words)
+    assert code == {"unsat": 0, "sat": 1}[answer] and out.startswith(answer) and err == ""
+    assert "network as executed node by node in IEEE float32" in out
+    assert json.loads((files / "j.json").read_text())["semantics"] == "float32"
+    if answer == "unsat":
+        report = verify.check.check((files / "c.reluproof").read_bytes(), (files / "net.onnx").read_bytes())
+        assert report.accepted and report.semantics == "float32"
