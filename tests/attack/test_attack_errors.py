@@ -6,10 +6,10 @@ import math
 
 import pytest
 import torch
-from support.networks import network
 
 import verify
 from verify.errors import UsageError
+from verify.selftest.networks import network
 
 GOOD = {"epsilon": "0.1", "clip": (0, 1)}
 # (what is changed, words of the message)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from support.attacks import balanced, last_changed
-from support.networks import weights
 
 import verify
 from verify.demo import demo_digits_path, demo_network_path
 from verify.load.builder import Builder
 from verify.network import Network
+from verify.selftest.networks import weights
 
 
 def _digits(count=30):

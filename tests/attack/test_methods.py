@@ -8,11 +8,11 @@ from fractions import Fraction
 import pytest
 import torch
 from support.attacks import balanced, inputs
-from support.oracle import exact_margins
 
 import verify
 from verify.attack.question import question
 from verify.load.builder import Builder
+from verify.selftest.oracle import exact_margins
 from verify.specification import Query, classification
 from verify.verdict import Verdict
 from verify.witness import margins_at

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from support.networks import KINDS, network
 from support.nodes import evaluate
 
 import verify
@@ -21,6 +20,7 @@ from verify.load.builder import Builder
 from verify.network import Network
 from verify.operators import Linear
 from verify.proof.canonical import canonical, identity, save_network
+from verify.selftest.networks import KINDS, network
 
 
 def read(net: Network):

@@ -8,8 +8,7 @@ import pytest
 import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from support.networks import KINDS, network, query
-from support.oracle import lowest_worst_row
+from support.networks import query
 from support.proofs import accepted, opened, ops
 from support.questions import exact_clause, hard
 
@@ -17,6 +16,8 @@ import verify
 from verify.branch import cascade, turns
 from verify.property import Clause, Property
 from verify.region import ball
+from verify.selftest.networks import KINDS, network
+from verify.selftest.oracle import lowest_worst_row
 from verify.specification import Query, Specification
 from verify.verdict import Verdict
 

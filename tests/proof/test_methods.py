@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from support.networks import KINDS, query, samples
-from support.oracle import exact_margins
+from support.networks import query, samples
 from support.proofs import accepted
 
 import verify
+from verify.selftest.networks import KINDS
+from verify.selftest.oracle import exact_margins
 from verify.verdict import Evidence, Verdict
 
 METHODS = ("interval", "dual", "crown", "alpha", "lp", "complete")

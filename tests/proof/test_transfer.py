@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from support.certificates import File
-from support.networks import network, query
+from support.networks import query
 from support.proofs import accepted, opened
 from support.questions import exact_clause
 
@@ -17,6 +17,7 @@ from verify.network import Network
 from verify.operators import Linear
 from verify.proof.canonical import canonical
 from verify.property import Property
+from verify.selftest.networks import network
 
 
 def scaled(net: Network, factor) -> Network:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from support.networks import network
 from verify.network import Network
+from verify.selftest.networks import network
 
 
 def last_changed(net: Network, change) -> Network:
