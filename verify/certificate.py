@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from verify.check import Report
 from verify.errors import UsageError
+
+if TYPE_CHECKING:
+    from verify.check import Report
 
 
 @dataclass(frozen=True)

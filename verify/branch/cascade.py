@@ -108,8 +108,7 @@ def _branched(problem: Problem, open_: Tensor, stage: Stage) -> Outcome:
     problem = replace(problem, tree=tree)
     domains = first_domains(problem)
     outcome = _searched(problem, domains.select(open_), stage)
-    for k in open_.tolist():
-        steps = tree.steps(int(domains.part[k]))
+    for k, steps in zip(open_.tolist(), tree.steps(domains.part[open_].tolist()), strict=True):
         if steps is not None:
             stage.record.case(k, steps)
         elif outcome.verdict is Verdict.VERIFIED or tree.full:

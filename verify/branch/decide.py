@@ -19,7 +19,6 @@ from verify.branch.relu import Confirm
 from verify.certificate import Certificate, Refused
 from verify.executed import meant
 from verify.network import Network, Semantics
-from verify.proof.certificate import certified
 from verify.proof.recorder import Recorder
 from verify.property import Clause, Property, PropertyCounterexample
 from verify.representable import representable
@@ -88,6 +87,8 @@ def decide(
     )
     if not certificate or decision.verdict is not Verdict.VERIFIED:
         return decision
+    from verify.proof.certificate import certified  # brings the checker, which most decisions do without
+
     return replace(decision, certificate=certified(network, prop.clauses, records))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from importlib import metadata
 from typing import Any
@@ -13,7 +14,8 @@ from verify.check import Report, check
 from verify.network import Network
 from verify.proof.canonical import canonical
 from verify.proof.claim import below, claim_of
-from verify.proof.document import document
+from verify.proof.container import compressed
+from verify.proof.document import Step, document
 from verify.proof.recorder import Recorder
 from verify.property import Clause
 
@@ -21,27 +23,33 @@ from verify.property import Clause
 def certified(
     network: Network, clauses: Sequence[Clause], records: Sequence[Recorder], *, label: int | None = None
 ) -> Certificate | Refused:
-    """The certificate that none of ``clauses`` is satisfied, from the record of each region, if the checker accepts it.
+    """The certificate that none of ``clauses`` is satisfied, from the record of each region, if the checker accepts it."""
+    claim = claim_of(network, clauses, [record.clauses for record in records], label=label)
+    steps = [step for g, record in enumerate(records) for step in ({"op": "region", "number": g}, *record.steps)]
+    found = finished(network, claim, steps, len(clauses))
+    if isinstance(found, Certificate):
+        return found
+    missing = "; ".join(why for record in records for why in record.missing)
+    return Refused(missing or f"the checker did not accept the certificate: {found.reason}")
+
+
+def finished(network: Network, claim: Mapping[str, Any], steps: Sequence[Step], count: int) -> Certificate | Report:
+    """The certificate of ``claim``, of ``count`` clauses, about ``network``, or the report of the checker that rejects it.
 
     Trusted: nothing; the checker derives every bound from the network's canonical file and the multipliers. The margins
     that it derived are then claimed, rounded down to float32.
     """
-    claim = claim_of(network, clauses, [record.clauses for record in records], label=label)
-    steps = [step for g, record in enumerate(records) for step in ({"op": "region", "number": g}, *record.steps)]
     file = canonical(network)
-    report = check(document(claim, steps, made_by()), file)
+    hashes = {"identity": hashlib.sha256(file).hexdigest(), "file": network.sha256 or None}
+    whole = {**claim, "network": hashes, "margins": np.zeros(count, dtype=np.float32)}
+    report = check(document(whole, steps, _made_by()), file)
     if not report.accepted:
-        missing = "; ".join(why for record in records for why in record.missing)
-        return Refused(missing or f"the checker did not accept the certificate: {report.reason}")
-    return Certificate(document(claim | {"margins": margins(report, len(clauses))}, steps, made_by()), report)
+        return report
+    margins = np.array([below(report.margins.get(k, 0.0)) for k in range(count)], dtype=np.float32)
+    return Certificate(compressed(document(whole | {"margins": margins}, steps, _made_by())), report)
 
 
-def margins(report: Report, count: int) -> np.ndarray[Any, np.dtype[np.float32]]:
-    """What may be claimed of each clause: the derived margin rounded down, or 0, which claims no number."""
-    return np.array([below(report.margins.get(k, 0.0)) for k in range(count)], dtype=np.float32)
-
-
-def made_by() -> Mapping[str, str]:
+def _made_by() -> Mapping[str, str]:
     """Who wrote the certificate; nothing rests on it."""
     try:
         version = metadata.version("reluproof")

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from verify.network import Network
-from verify.proof.canonical import identity
 from verify.proof.container import Array
 from verify.property import Clause
 from verify.region import NORMS, Box
@@ -18,7 +17,7 @@ from verify.region import NORMS, Box
 def claim_of(
     network: Network, clauses: Sequence[Clause], groups: Sequence[Sequence[int]], *, label: int | None = None
 ) -> dict[str, Any]:
-    """The claim that no clause is satisfied. No margins are claimed yet.
+    """The claim that no clause is satisfied, but for the network's hashes and the margins.
 
     ``groups``: the numbers of the clauses about each region.
     ``label``: of a classification, whose clauses are about the other labels in increasing order.
@@ -26,7 +25,6 @@ def claim_of(
     C = torch.cat([clause.C for clause in clauses]).numpy()
     targets = None if label is None else [t for t in range(network.outputs) if t != label]
     return {
-        "network": {"identity": identity(network), "file": network.sha256 or None},
         "semantics": network.semantics,
         "regions": [region_of(clauses[numbers[0]].region) for numbers in groups],
         "region_of": _owner(groups, len(clauses)),
@@ -35,7 +33,6 @@ def claim_of(
         "d": torch.cat([clause.d for clause in clauses]).numpy().astype(np.float64),
         "label": label,
         "targets": targets,
-        "margins": np.zeros(len(clauses), dtype=np.float32),
     }
 
 

@@ -8,14 +8,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from verify.proof.container import DTYPES, Array, compressed, container, little, text
+from verify.proof.container import DTYPES, Array, container, little, text
 
 Step: TypeAlias = dict[str, Any]
 """One step, with arrays where the document has their names."""
 
 
 def document(claim: Mapping[str, Any], steps: Sequence[Step], made_by: Mapping[str, str]) -> bytes:
-    """The certificate's file. Equal arrays are stored once."""
+    """The certificate's file, not compressed. Equal arrays are stored once."""
     arrays: dict[str, Array] = {}
     known: dict[bytes, str] = {}
 
@@ -41,7 +41,7 @@ def document(claim: Mapping[str, Any], steps: Sequence[Step], made_by: Mapping[s
         "made_by": dict(made_by),
     }
     body["content"] = content(body, arrays)
-    return compressed(container(body, arrays))
+    return container(body, arrays)
 
 
 def content(body: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:

@@ -46,17 +46,14 @@ class Recorder:
     def neurons(self, start: int, index: Tensor, bounds: Bounds, at: Mapping[int, Lines]) -> None:
         where = index.numpy().astype(np.int32)
         used = {r: line for r, line in at.items() if r <= start}
-        for r in self.network.relus:
-            if self.network.nodes[r].inputs[0] == start:
-                self.steps.append(
-                    {
-                        "op": "bounds",
-                        "relu": self.ordinal[r],
-                        "neurons": np.concatenate([where, where]),
-                        "sides": np.repeat(np.array([1, -1], dtype=np.int8), len(where)),
-                        "multipliers": of_lines(self.ordinal, bounds, used, _bits(bounds, used, False)),
-                    }
-                )
+        step = {
+            "op": "bounds",
+            "neurons": np.concatenate([where, where]),
+            "sides": np.repeat(np.array([1, -1], dtype=np.int8), len(where)),
+            "multipliers": of_lines(self.ordinal, bounds, used, _bits(bounds, used, False)),
+        }
+        readers = (r for r in self.network.relus if self.network.nodes[r].inputs[0] == start)
+        self.steps += [{**step, "relu": self.ordinal[r]} for r in readers]
 
     def margins(self, bounds: Bounds, at: Mapping[int, Lines] | None) -> None:
         self.rows(np.arange(len(self.clauses)), bounds, at)
@@ -83,8 +80,9 @@ class Recorder:
         if len(single):
             self.rows(single.numpy(), bounds, at)
             self.refuted.update(single.tolist())
-        for k in (refuted & (count > 1)).nonzero().squeeze(1).tolist():
-            chosen = of_lines(self.ordinal, bounds, at, COARSE)
+        several = (refuted & (count > 1)).nonzero().squeeze(1).tolist()
+        chosen = of_lines(self.ordinal, bounds, at, COARSE) if several else {}
+        for k in several:
             mix = np.zeros((1, int(count[k])), dtype=np.float32)
             mix[0, int(row[k])] = 1.0
             self.case(k, [{"op": "refute", "multipliers": chosen | {"mix": mix}}])

@@ -13,15 +13,12 @@ from typing import Any
 import numpy as np
 
 from verify.certificate import Certificate, Refused
-from verify.check import Report, check
 from verify.check.container import MAX_BYTES, read_container
 from verify.check.reasons import Rejected, Unreadable
 from verify.errors import LoadError
 from verify.network import Network
-from verify.proof.canonical import canonical, identity
-from verify.proof.certificate import made_by, margins
+from verify.proof.certificate import finished
 from verify.proof.container import DTYPES, Array
-from verify.proof.document import document
 
 
 def transfer(old: bytes, network: Network) -> Certificate | Refused:
@@ -39,13 +36,8 @@ def transfer(old: bytes, network: Network) -> Certificate | Refused:
     claimed = claim.get("margins") if isinstance(claim, dict) else None
     if not isinstance(claim, dict) or not isinstance(claimed, np.ndarray) or not isinstance(steps, list):
         raise LoadError("not a certificate: it has no claim, no margins or no steps")
-    claim["network"] = {"identity": identity(network), "file": network.sha256 or None}
-    count = claimed.size
-    claim["margins"] = np.zeros(count, dtype=np.float32)
-    report: Report = check(document(claim, steps, made_by()), canonical(network))
-    if not report.accepted:
-        return Refused(report.reason)
-    return Certificate(document(claim | {"margins": margins(report, count)}, steps, made_by()), report)
+    found = finished(network, claim, steps, claimed.size)
+    return found if isinstance(found, Certificate) else Refused(found.reason)
 
 
 def _filled(value: Any, arrays: Mapping[str, Array]) -> Any:

@@ -62,10 +62,7 @@ class Lemma:
 
 @dataclass
 class Tree:
-    """What is recorded of one search; grows while it runs.
-
-    ``full``: why nothing more is recorded, if that is so.
-    """
+    """What is recorded of one search; grows while it runs."""
 
     columns: Columns
     splits: dict[int, list[tuple[int, int, int]]] = field(default_factory=dict)  # part -> column, first, second
@@ -137,11 +134,12 @@ class Tree:
         self.batches.append((alpha, beta, mix))
         self.bytes += alpha.nbytes + beta.nbytes + mix.nbytes + 200 * len(domains)
 
-    def steps(self, part: int) -> list[Step] | None:
-        """How ``part`` is refuted, or None where the record does not say so."""
+    def steps(self, parts: Sequence[int]) -> list[list[Step] | None]:
+        """How each of ``parts`` is refuted, or None where the record does not say so."""
         proven, pure = self._proven()
-        if self.full or not proven[part]:
-            return None
+        return [None if self.full or not proven[part] else self._steps(part, proven, pure) for part in parts]
+
+    def _steps(self, part: int, proven: Array, pure: Array) -> list[Step]:
         found: list[Step] = []
         stack = [part]
         while stack:
@@ -151,7 +149,7 @@ class Tree:
                 continue
             split = next((s for s in self.splits.get(part, ()) if proven[s[1]] and proven[s[2]]), None)
             if split is not None and pure[part]:
-                found.append(self._pure(part, proven, pure))
+                found.append(self._pure(part, proven))
                 continue
             if split is not None:
                 column, first, second = split
@@ -187,7 +185,7 @@ class Tree:
             return {"op": "empty"}
         return {"op": "refute", "multipliers": self._multipliers([part])}
 
-    def _pure(self, part: int, proven: Array, pure: Array) -> Step:
+    def _pure(self, part: int, proven: Array) -> Step:
         shape, columns, leaves, stack = [], [], [], [part]
         while stack:
             part = stack.pop()
