@@ -80,7 +80,7 @@ def test_an_input_that_is_wrong_already_is_found(capsys, tmp_path):
         (["--epsilon", "0.1", "--loss", "nope"], "unknown loss 'nope'"),
         (["--epsilon", "0.1", "--index", "900"], "900"),
         (["--epsilon", "0.1", "--surrogate", "none.onnx"], "none.onnx"),
-        (["--epsilon", "0.1", "--out", "/dev/null/x"], "cannot write into '/dev/null/x'"),
+        (["--epsilon", "0.1", "--out", "/dev/null/x"], "cannot make the folder '/dev/null/x'"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(capsys, arguments, words):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import verify
 from verify.cli.inputs import Question, read_question
-from verify.cli.output import identity, write
+from verify.cli.output import identity, made, write
 from verify.cli.text import number, seconds, table
 from verify.errors import UsageError
 
@@ -147,10 +146,10 @@ def save(folder: str, question: Question, found: verify.AttackReport) -> None:
     points = [one.counterexample.x.numpy() for _, one in kept if one.counterexample is not None]
     whole = np.stack(points) if points else np.zeros((0, *question.network.input_shape))
     small = whole.astype(np.float32)
+    out = made(folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
         np.savez(
-            Path(folder) / _FILE,
+            out / _FILE,
             # Counterexamples are float32 numbers wherever the region holds any; the few that are not stay float64.
             inputs=small if np.array_equal(small.astype(np.float64), whole) else whole,
             labels=np.array([one.label for _, one in kept], dtype=np.int64),

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 
 import verify
 from verify.cli.inputs import Question, claim, read_question
-from verify.cli.output import as_data, identity, write
+from verify.cli.output import as_data, identity, made, write
 from verify.cli.text import number, seconds, table
 from verify.errors import UsageError
 
@@ -85,11 +84,7 @@ def summary(results: list[verify.Result]) -> str:
 
 def keep(folder: str, question: Question, results: list[verify.Result]) -> None:
     """A certificate for each input that has one, named after the input's index, and the network that they are about."""
-    out = Path(folder)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {folder!r}: {error.strerror}") from None
+    out = made(folder)
     verify.save_network(question.network, out / "network.reluproof")
     for i, result in zip(question.index, results, strict=True):
         if result.certificate is not None:

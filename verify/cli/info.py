@@ -8,7 +8,7 @@ from typing import Any
 
 import verify
 from verify.cli.inputs import read_network
-from verify.cli.output import write
+from verify.cli.output import named, write
 from verify.cli.text import table
 from verify.network import Network, node_tensors
 
@@ -44,9 +44,7 @@ def describe(network: Network) -> dict[str, Any]:
         for node in network.nodes
     ]
     return {
-        "source": network.source,
-        "identity": verify.identity(network),
-        "sha256": network.sha256,
+        **named(network),
         "input_shape": list(network.input_shape),
         "outputs": network.outputs,
         "relus": sum(math.prod(network.nodes[r].shape) for r in network.relus),

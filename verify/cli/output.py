@@ -57,11 +57,7 @@ def as_data(result: verify.Result) -> dict[str, Any]:
 def identity(question: Question) -> dict[str, Any]:
     """What was asked, of which network, with which versions."""
     return {
-        "network": {
-            "source": question.network.source,
-            "identity": verify.identity(question.network),
-            "sha256": question.network.sha256,
-        },
+        "network": named(question.network),
         "region": {
             "epsilon": str(question.where["epsilon"]),
             "norm": question.where["norm"],
@@ -71,6 +67,21 @@ def identity(question: Question) -> dict[str, Any]:
         "semantics": question.options.get("semantics", "real"),
         "versions": versions(),
     }
+
+
+def named(network: verify.Network) -> dict[str, str]:
+    """Which network: where it came from, the hash of its canonical file, and that of the file itself."""
+    return {"source": network.source, "identity": verify.identity(network), "sha256": network.sha256}
+
+
+def made(folder: str) -> Path:
+    """The folder, which is made where it is missing."""
+    path = Path(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise verify.UsageError(f"cannot make the folder {folder!r}: {error.strerror}") from None
+    return path
 
 
 def write(data: dict[str, Any], where: str) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import verify
 from verify.cli.inputs import read_network
-from verify.cli.output import versions, write
+from verify.cli.output import made, named, versions, write
 from verify.cli.text import table
 
 KEPT, LOST = 0, 3  # exit codes
@@ -16,11 +16,7 @@ KEPT, LOST = 0, 3  # exit codes
 def run(arguments: argparse.Namespace) -> int:
     """Replay each certificate, write those that hold, and list the others. Exit code 0 when all hold, else 3."""
     network = read_network(arguments)
-    out = Path(arguments.out)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise verify.UsageError(f"cannot make the folder {arguments.out!r}: {error.strerror}") from None
+    out = made(arguments.out)
     rows = []
     for name in arguments.certificates:
         found = verify.transfer(_bytes(name), network)
@@ -31,8 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
             rows.append((name, False, found.reason))
     if arguments.json:
         data = [{"certificate": name, "holds": holds, "reason": why} for name, holds, why in rows]
-        network_data = {"source": network.source, "identity": verify.identity(network)}
-        write({"network": network_data, "certificates": data, "versions": versions()}, arguments.json)
+        write({"network": named(network), "certificates": data, "versions": versions()}, arguments.json)
     if arguments.json != "-":
         print(report(rows))
     return KEPT if all(holds for _, holds, _ in rows) else LOST

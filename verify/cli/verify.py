@@ -18,7 +18,7 @@ import torch
 
 import verify
 from verify.cli.inputs import MEANING, read_network
-from verify.cli.output import versions, write
+from verify.cli.output import named, versions, write
 from verify.cli.text import seconds
 
 CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
@@ -130,7 +130,7 @@ def _data(
         "reason": decision.reason,
         "domains": decision.domains,
         "seconds": {"reading": reading, "deciding": decision.seconds},
-        "network": {"source": network.source, "identity": verify.identity(network), "sha256": network.sha256},
+        "network": named(network),
         "property": {"source": prop.source, "clauses": len(prop.clauses)},
         "options": {"timeout": arguments.timeout, "seed": arguments.seed, "workers": arguments.workers},
         "semantics": decision.semantics,
