@@ -63,11 +63,16 @@ def certify_batch(
     typed = read_options(options)
     network = meant(network, typed.semantics)
     query = classification_query(network, x, labels, epsilon=epsilon, clip=clip, norm=norm)
-    table, witnesses = margin_table(query, method, typed)
+    return answered(query, batch_of(network, x), torch.as_tensor(labels), method, typed)
+
+
+def answered(query: Query, inputs: Tensor, labels: Tensor, method: str, options: Options) -> list[Result]:
+    """The results of a classification query about ``inputs`` (N, *shape) float64, whose labels (N,) it asks for."""
+    table, witnesses = margin_table(query, method, options)
     # A few at a time: the activations of a whole data set may not fit.
-    predicted = torch.cat([predictions(network, part) for part in batch_of(network, x).split(256)])
-    found = results(table, witnesses, torch.as_tensor(labels), predicted, typed.semantics)
-    return with_certificates(query, found, typed) if typed.certificates else found
+    predicted = torch.cat([predictions(query.network, part) for part in inputs.split(256)])
+    found = results(table, witnesses, labels, predicted, options.semantics)
+    return with_certificates(query, found, options) if options.certificates else found
 
 
 def lower_bounds(

@@ -1,0 +1,76 @@
+"""Where a run stands: counts, the errors of the network so far with their bracket, and the time that is left."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from verify.dataset.record import Record
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Counts over the records of a run of ``total`` inputs."""
+
+    total: int
+    states: Counter[str]
+    misclassified: int
+    reasons: Counter[str]  # of unknown inputs
+    stages: Counter[str]  # which settled them, unknown ones left out
+
+    @property
+    def done(self) -> int:
+        """Inputs with a record."""
+        return sum(self.states.values())
+
+    def share(self, count: int) -> float:
+        """``count`` as a share of the inputs with a record."""
+        return count / self.done if self.done else 0.0
+
+    @property
+    def clean_error(self) -> float:
+        """Share of the inputs that are misclassified as they are."""
+        return self.share(self.misclassified)
+
+    @property
+    def attacked_error(self) -> float:
+        """Share of the inputs with a counterexample: the true error under attack is at least this."""
+        return self.share(self.states["falsified"])
+
+    @property
+    def certified_error(self) -> float:
+        """Share of the inputs that are not verified: the true error under attack is at most this."""
+        return self.share(self.done - self.states["verified"])
+
+
+def tally(records: Iterable[Record], total: int) -> Tally:
+    """The counts over ``records``."""
+    states: Counter[str] = Counter()
+    reasons: Counter[str] = Counter()
+    stages: Counter[str] = Counter()
+    misclassified = 0
+    for record in records:
+        states[record.state] += 1
+        misclassified += record.misclassified
+        if record.state == "unknown":
+            reasons[record.reason] += 1
+        elif record.state != "error":
+            stages[record.stage] += 1
+    return Tally(total, states, misclassified, reasons, stages)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run tells whoever listens, after every task: ``settled`` inputs of ``asked`` in this process, in ``seconds``."""
+
+    tally: Tally
+    stage: str
+    settled: int
+    asked: int
+    seconds: float
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until the end of this stage at its pace so far, or None before the first task."""
+        return None if not self.settled else self.seconds / self.settled * (self.asked - self.settled)
