@@ -35,6 +35,15 @@ if TYPE_CHECKING:
     from verify.certify.methods import METHODS as METHODS
     from verify.certify.options import Options as Options
     from verify.certify.pre_activation import PRE_ACTIVATION as PRE_ACTIVATION
+    from verify.dataset.merge import merge as merge
+    from verify.dataset.progress import Progress as Progress
+    from verify.dataset.question import parse_shard as parse_shard
+    from verify.dataset.record import Record as Record
+    from verify.dataset.result import Run as Run
+    from verify.dataset.result import read_run as read_run
+    from verify.dataset.run import Execution as Execution
+    from verify.dataset.run import run as run
+    from verify.dataset.summary import run_summary as run_summary
     from verify.errors import LoadError as LoadError
     from verify.errors import LoadMismatch as LoadMismatch
     from verify.errors import MissingDependency as MissingDependency
@@ -82,6 +91,13 @@ _PUBLIC = {
     "ATTACKS": "verify.attack.methods",
     **dict.fromkeys(("Comparison", "certify_batch", "compare", "lower_bounds"), "verify.certify.api"),
     **dict.fromkeys(("Decision", "decide"), "verify.branch.decide"),
+    **dict.fromkeys(("Execution", "run"), "verify.dataset.run"),
+    **dict.fromkeys(("Run", "read_run"), "verify.dataset.result"),
+    "Progress": "verify.dataset.progress",
+    "Record": "verify.dataset.record",
+    "merge": "verify.dataset.merge",
+    "parse_shard": "verify.dataset.question",
+    "run_summary": "verify.dataset.summary",
     "METHODS": "verify.certify.methods",
     "Options": "verify.certify.options",
     "PRE_ACTIVATION": "verify.certify.pre_activation",

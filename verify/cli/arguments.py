@@ -13,12 +13,15 @@ _EXAMPLES = """examples:
   reluproof check proofs/0.reluproof --network model.onnx
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
   reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
+  reluproof run model.onnx --data mnist/ --epsilon 0.1 --clip 0 1 --timeout 20 --out runs/mlp-0.1
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
 3 some unknown, 4 a contradiction was found and no number of the run can be trusted; of verify: 0 unsat (the property
-holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found"""
+holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found; of run
+and merge: 0 every input has a verdict or is unknown, 3 some inputs ended in an error"""
 
+_METHODS = "auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear"
 _EPSILON = "radius in the data's units: 0.1 or 8/255"
 
 
@@ -41,7 +44,7 @@ def parser(version: str) -> argparse.ArgumentParser:
     certify.add_argument(
         "--method",
         default="auto",
-        help="auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear",
+        help=_METHODS,
     )
     certify.add_argument("--fail-under", type=float, metavar="SHARE", help="exit 0 iff at least this share is verified")
     certify.add_argument(
@@ -61,6 +64,23 @@ def parser(version: str) -> argparse.ArgumentParser:
     _network(attack)
     _question(attack, index="all", epsilon="radius in the data's units: 0.1 or 8/255; inf for the nearest example")
     _attack(attack)
+
+    run = commands.add_parser("run", help="certify a whole data set: stages, journal, resume, workers, shards")
+    _network(run)
+    _question(run, index="all")
+    _how(run)
+    run.add_argument("--method", default="auto", help=_METHODS)
+    run.add_argument(
+        "--out", required=True, metavar="DIR", help="the folder of the run: journal, summary, counterexamples"
+    )
+    run.add_argument("--resume", action="store_true", help="go on with the run that DIR holds")
+    run.add_argument("--shard", default="1/1", metavar="K/N", help="only the K-th of N parts (see merge)")
+    run.add_argument("--certificates", action="store_true", help="write a certificate for each verified input")
+    run.add_argument("--quiet", action="store_true", help="say nothing before the summary")
+
+    merge = commands.add_parser("merge", help="join the shards of one run")
+    merge.add_argument("shards", nargs="+", metavar="DIR", help="folders that `run --shard` wrote")
+    merge.add_argument("--out", required=True, metavar="DIR", help="the new folder of the whole run")
 
     verify = commands.add_parser("verify", help="decide a VNN-LIB property: prints sat, unsat, unknown or timeout")
     _network(verify)

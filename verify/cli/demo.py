@@ -48,4 +48,4 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _question(network: verify.Network, digits: verify.Dataset, index: list[int], where: dict[str, Any]) -> Question:
     chosen = digits.select(index)
-    return Question(network, chosen.inputs, chosen.labels, index, where, {"semantics": "real"})
+    return Question(network, digits, chosen.inputs, chosen.labels, index, where, {"semantics": "real"})

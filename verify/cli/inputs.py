@@ -18,6 +18,7 @@ class Question:
     """What the command line asks about."""
 
     network: verify.Network
+    data: verify.Dataset  # whole; the inputs below are those of `index`
     inputs: torch.Tensor
     labels: torch.Tensor
     index: list[int]
@@ -45,6 +46,7 @@ def read_question(arguments: argparse.Namespace, *, options: dict[str, Any] | No
     chosen = data.select(index)
     return Question(
         network=network,
+        data=data,
         inputs=chosen.inputs,
         labels=chosen.labels,
         index=index,

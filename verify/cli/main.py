@@ -19,6 +19,8 @@ _COMMANDS = {
     "certify": "verify.cli.certify",
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",
+    "merge": "verify.cli.merge",
+    "run": "verify.cli.run",
     "demo": "verify.cli.demo",
     "selftest": "verify.cli.selftest",
     "transfer": "verify.cli.transfer",

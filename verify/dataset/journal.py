@@ -6,6 +6,7 @@ A process that is killed while it writes leaves at most one torn line, the last,
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import zlib
@@ -16,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from verify.dataset.question import differences
-from verify.dataset.record import Record, record_of
+from verify.dataset.record import File, Record, record_of
 from verify.errors import LoadError, UsageError
 
 NAME, FORMAT = "journal.jsonl", 1
@@ -211,3 +212,24 @@ def keep(path: Path, content: bytes) -> None:
         temporary.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}; make room, then resume") from None
+
+
+def made(folder: Path) -> Path:
+    """The folder, which is made where it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None
+    return folder
+
+
+def content_of(folder: Path, file: File) -> bytes:
+    """The bytes of a record's file. Raises LoadError where they are not those that the record was written for."""
+
+    try:
+        content = (folder / file.name).read_bytes()
+    except OSError as error:
+        raise LoadError(f"cannot read {str(folder / file.name)!r}: {error.strerror}") from None
+    if hashlib.sha256(content).hexdigest() != file.sha256:
+        raise LoadError(f"{str(folder / file.name)!r} is not the file that the journal names: its SHA-256 differs")
+    return content

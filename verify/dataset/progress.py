@@ -24,24 +24,20 @@ class Tally:
         """Inputs with a record."""
         return sum(self.states.values())
 
-    def share(self, count: int) -> float:
-        """``count`` as a share of the inputs with a record."""
-        return count / self.done if self.done else 0.0
-
     @property
     def clean_error(self) -> float:
-        """Share of the inputs that are misclassified as they are."""
-        return self.share(self.misclassified)
+        """Share of all inputs that are known to be misclassified as they are."""
+        return self.misclassified / self.total
 
     @property
     def attacked_error(self) -> float:
-        """Share of the inputs with a counterexample: the true error under attack is at least this."""
-        return self.share(self.states["falsified"])
+        """Share of all inputs with a counterexample so far: the true error under attack is at least this, at any time."""
+        return self.states["falsified"] / self.total
 
     @property
     def certified_error(self) -> float:
-        """Share of the inputs that are not verified: the true error under attack is at most this."""
-        return self.share(self.done - self.states["verified"])
+        """Share of all inputs that are not verified so far: the true error under attack is at most this, at any time."""
+        return 1.0 - self.states["verified"] / self.total
 
 
 def tally(records: Iterable[Record], total: int) -> Tally:

@@ -19,6 +19,14 @@ class File:
 
 
 @dataclass(frozen=True)
+class Witness(File):
+    """The counterexample's file (an array of the network's input shape), its class and its margin, which is at most 0."""
+
+    predicted: int
+    margin: float
+
+
+@dataclass(frozen=True)
 class Record:
     """What became of input ``index`` of the data set.
 
@@ -39,7 +47,7 @@ class Record:
     upper: float | None = None
     target: int | None = None
     seconds: float = 0.0
-    counterexample: File | None = None
+    counterexample: Witness | None = None
     certificate: File | None = None
 
     @property
@@ -57,5 +65,11 @@ def record_of(data: dict[str, Any]) -> Record:
     names = {f.name for f in fields(Record)}
     if set(data) != names or data["state"] not in STATES:
         raise LoadError(f"not a record of this version: fields {sorted(set(data) ^ names)} are missing or unknown")
-    files = {k: None if data[k] is None else File(**data[k]) for k in ("counterexample", "certificate")}
-    return Record(**{**data, **files})
+    witness, certificate = data["counterexample"], data["certificate"]
+    return Record(
+        **{
+            **data,
+            "counterexample": None if witness is None else Witness(**witness),
+            "certificate": None if certificate is None else File(**certificate),
+        }
+    )

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,15 @@ import torch
 
 from verify.certify.api import batch_of, read_options
 from verify.certify.methods import method_named
-from verify.dataset.journal import Journal, Passed, Past, keep
+from verify.dataset.journal import Journal, Passed, Past, keep, made
 from verify.dataset.pool import Pool, local_pool
 from verify.dataset.progress import Progress, tally
 from verify.dataset.question import Ball, Question, Selection, run_facts
-from verify.dataset.record import File, Record
+from verify.dataset.record import File, Record, Witness
+from verify.dataset.result import CERTIFICATES, COUNTEREXAMPLES, NETWORK, Run
 from verify.dataset.stages import Settled, Stage, stages_of
+from verify.dataset.summary import write_summary
 from verify.dataset.task import Failed, Task
-from verify.errors import UsageError
 from verify.executed import meant
 from verify.load.dataset import Dataset
 from verify.network import Network
@@ -33,8 +34,6 @@ from verify.proof.canonical import save_network
 
 TRIES = 3  # of a task before its inputs are tried one by one, and of a single input before its record says error
 LIMIT = 3.0, 120.0  # a worker that is silent for so many times an input's timeout and so many seconds is killed
-
-NETWORK, CERTIFICATES, COUNTEREXAMPLES = "network.reluproof", "certificates", "counterexamples"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,17 +48,6 @@ class Execution:
     resume: bool = False
     shard: tuple[int, int] = (1, 1)
     listen: Callable[[Progress], None] | None = None
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as its folder holds it: the identity, a record for each input, by index, and what was noticed on the way."""
-
-    folder: Path
-    identity: dict[str, Any]
-    records: dict[int, Record]
-    passed: tuple[Passed, ...] = ()
-    notes: tuple[str, ...] = field(default=())
 
 
 def run(
@@ -85,12 +73,13 @@ def run(
     typed = read_options(options)
     name, _ = method_named(method)
     question = Question(meant(network, typed.semantics), Ball(epsilon, norm, clip), name, typed)
-    selection = Selection(tuple(range(len(data)) if index is None else index), how.shard)
-    chosen = data.select(selection.index)
+    wanted = tuple(range(len(data)) if index is None else index)
+    chosen = data.select(wanted)
+    selection = Selection(wanted, how.shard)
     chosen = replace(chosen, inputs=batch_of(network, chosen.inputs))
     question.of(chosen.inputs[:1], chosen.labels[:1])  # whatever does not fit is said before anything is written
     question.of(chosen.inputs, chosen.labels)
-    folder = _made(Path(out))
+    folder = made(Path(out))
     facts = run_facts(question, data, selection)
     with Journal(folder, facts, resume=how.resume) as journal:
         save_network(question.network, folder / NETWORK)
@@ -99,7 +88,9 @@ def run(
         with work.pool() as pool:
             for stage in stages_of(question.method):
                 work.through(stage, pool)
-    return Run(folder, facts, dict(sorted(work.records.items())), tuple(work.passed), notes)
+        done = Run(folder, journal.past.run, dict(sorted(work.records.items())), tuple(work.passed), notes)
+        write_summary(done)  # while the folder is ours
+    return done
 
 
 @dataclass
@@ -223,7 +214,9 @@ class _Work:
         if one.counterexample is not None:
             content = io.BytesIO()
             np.save(content, one.counterexample.x.numpy())
-            witness = _kept(folder, f"{COUNTEREXAMPLES}/{index}.npy", content.getvalue())
+            file = _kept(folder, f"{COUNTEREXAMPLES}/{index}.npy", content.getvalue())
+            found = one.counterexample
+            witness = Witness(file.name, file.sha256, found.predicted, found.margin)
         if one.certificate is not None:
             certificate = _kept(folder, f"{CERTIFICATES}/{index}.reluproof", one.certificate)
         return Record(
@@ -245,17 +238,9 @@ class _Work:
 
 
 def _kept(folder: Path, name: str, content: bytes) -> File:
-    _made((folder / name).parent)
+    made((folder / name).parent)
     keep(folder / name, content)
     return File(name, hashlib.sha256(content).hexdigest())
-
-
-def _made(folder: Path) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None
-    return folder
 
 
 def _notes(past: Past) -> tuple[str, ...]:
