@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from support.demo import demo_network
 
 import verify
 from verify.demo import demo_digits_path, demo_network_path
@@ -61,6 +62,8 @@ def size(folder) -> int:
 @pytest.mark.skipif(os.name != "posix", reason="a limit on the size of files is a matter of POSIX")
 def test_a_full_disk_is_one_line_and_the_run_goes_on_when_there_is_room(tmp_path, undisturbed):
     folder = tmp_path / "run"
+    folder.mkdir()
+    verify.save_network(demo_network(), folder / "network.reluproof")  # which the limit would not let through
     words = [*COMMAND[3:], "--out", str(folder), "--resume"]
     full = subprocess.run(
         [sys.executable, "-c", FSIZE + f"sys.exit(main({words!r}))"], capture_output=True, text=True, check=False

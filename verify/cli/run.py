@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
         method=arguments.method,
         execution=verify.Execution(
             workers=arguments.workers,
+            scheduler=arguments.scheduler,
             resume=arguments.resume,
             shard=verify.parse_shard(arguments.shard),
             listen=None if arguments.quiet else Display(),

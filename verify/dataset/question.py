@@ -59,7 +59,7 @@ class Question:
             "region": self.ball.facts(),
             "method": self.method,
             "options": options,
-            "versions": {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}},
+            "versions": versions(),
         }
 
     def of(self, inputs: Tensor, labels: Tensor) -> Query:
@@ -145,6 +145,11 @@ def _short(value: object) -> str:
 
 def _bytes(x: Tensor) -> bytes:
     return x.detach().to(torch.float64).contiguous().numpy().tobytes()
+
+
+def versions() -> dict[str, str | None]:
+    """Of this process: what an answer may depend on."""
+    return {"python": platform.python_version(), **{name: _version(name) for name in VERSIONS}}
 
 
 def _version(name: str) -> str | None:

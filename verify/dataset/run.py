@@ -18,6 +18,7 @@ import torch
 
 from verify.certify.api import batch_of, read_options
 from verify.certify.methods import method_named
+from verify.dataset.cluster import cluster_pool
 from verify.dataset.journal import Journal, Passed, Past, keep, made
 from verify.dataset.pool import Pool, local_pool
 from verify.dataset.progress import Progress, tally
@@ -30,7 +31,7 @@ from verify.dataset.task import Failed, Task
 from verify.executed import meant
 from verify.load.dataset import Dataset
 from verify.network import Network
-from verify.proof.canonical import save_network
+from verify.proof.canonical import canonical
 
 TRIES = 3  # of a task before its inputs are tried one by one, and of a single input before its record says error
 LIMIT = 3.0, 120.0  # a worker that is silent for so many times an input's timeout and so many seconds is killed
@@ -40,11 +41,13 @@ LIMIT = 3.0, 120.0  # a worker that is silent for so many times an input's timeo
 class Execution:
     """Where and how a run is worked on, none of which changes an answer.
 
-    ``workers``: processes at once. ``resume``: go on with the run that the folder holds. ``shard``: (K, N), the K-th of N parts.
-    ``listen``: called with a :class:`Progress` after every task.
+    ``workers``: processes at once on this machine, or ``scheduler``: the address of a Dask cluster's. ``resume``: go on with
+    the run that the folder holds. ``shard``: (K, N), the K-th of N parts. ``listen``: called with a :class:`Progress` after
+    every task.
     """
 
     workers: int = 1
+    scheduler: str | None = None
     resume: bool = False
     shard: tuple[int, int] = (1, 1)
     listen: Callable[[Progress], None] | None = None
@@ -82,7 +85,8 @@ def run(
     folder = made(Path(out))
     facts = run_facts(question, data, selection)
     with Journal(folder, facts, resume=how.resume) as journal:
-        save_network(question.network, folder / NETWORK)
+        if not (folder / NETWORK).exists():
+            keep(folder / NETWORK, canonical(question.network))
         work = _Work(question, selection, chosen, journal, how)
         notes = _notes(journal.past)
         with work.pool() as pool:
@@ -116,6 +120,8 @@ class _Work:
 
     def pool(self) -> AbstractContextManager[Pool]:
         """The workers."""
+        if self.how.scheduler is not None:
+            return cluster_pool(self.question, self.how.scheduler)
         timeout = self.question.options.timeout
         limit = None if timeout is None else LIMIT[0] * timeout + LIMIT[1]
         return local_pool(self.question, self.how.workers, limit)
