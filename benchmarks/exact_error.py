@@ -13,17 +13,10 @@ import time
 from collections import Counter
 
 from common import DATA, report
-from wong_kolter import network as wong_kolter
+from networks import NETWORKS
 
 import verify
 
-# (name, file, epsilon, published lower and upper adversarial error over 10,000 images)
-NETWORKS = [
-    ("LPD_MLP_B_0.1", "salman/salman_LPD_MLP_B_0.1.npz", "0.1", 14.45, 14.45),
-    ("NOR_MLP_B", "salman/salman_NOR_MLP_B.npz", "0.02", 10.16, 13.48),
-    ("ADV_MLP_B_0.05", "salman/salman_ADV_MLP_B_0.05.npz", "0.05", 6.11, 11.38),
-    ("WONG_KOLTER", "wong_kolter/mnist.pth", "0.1", 4.38, 4.38),
-]
 BATCH = 250  # images between two lines of progress
 
 
@@ -31,11 +24,11 @@ def main(images: int, only: str | None, timeout: float) -> int:
     """Print a row for every network; progress goes to standard error."""
     digits = verify.load_data(DATA / "mnist")
     rows, missed = [], 0
-    for name, file, epsilon, low, high in NETWORKS:
+    for reference in NETWORKS:
+        name, epsilon, low, high = reference.name, reference.epsilon, reference.low, reference.high
         if only not in (None, name):
             continue
-        arch = wong_kolter if name == "WONG_KOLTER" else "mlp"
-        network = verify.load(DATA / file, arch=arch, input_shape=(1, 28, 28) if name == "WONG_KOLTER" else None)
+        network = reference.load()
         begun, verdicts, seconds = time.perf_counter(), Counter(), []
         for first in range(0, images, BATCH):
             part = slice(first, min(first + BATCH, images))
@@ -70,7 +63,7 @@ def main(images: int, only: str | None, timeout: float) -> int:
 if __name__ == "__main__":
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--images", type=int, default=10_000)
-    options.add_argument("--only", choices=[name for name, *_ in NETWORKS])
+    options.add_argument("--only", choices=[reference.name for reference in NETWORKS])
     options.add_argument("--timeout", type=float, default=20.0, help="seconds for each image")
     chosen = options.parse_args()
     sys.exit(main(chosen.images, chosen.only, chosen.timeout))
