@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from verify.dataset.merge import merge as merge
     from verify.dataset.progress import Progress as Progress
     from verify.dataset.question import parse_shard as parse_shard
+    from verify.dataset.radius import Radius as Radius
+    from verify.dataset.radius import certified_radius as certified_radius
     from verify.dataset.record import Record as Record
     from verify.dataset.result import Run as Run
     from verify.dataset.result import read_run as read_run
@@ -94,6 +96,7 @@ _PUBLIC = {
     **dict.fromkeys(("Execution", "run"), "verify.dataset.run"),
     **dict.fromkeys(("Run", "read_run"), "verify.dataset.result"),
     "Progress": "verify.dataset.progress",
+    **dict.fromkeys(("Radius", "certified_radius"), "verify.dataset.radius"),
     "Record": "verify.dataset.record",
     "merge": "verify.dataset.merge",
     "parse_shard": "verify.dataset.question",

@@ -14,12 +14,13 @@ _EXAMPLES = """examples:
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
   reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
   reluproof run model.onnx --data mnist/ --epsilon 0.1 --clip 0 1 --timeout 20 --out runs/mlp-0.1
+  reluproof radius model.onnx --data digits.npz --index 0:20 --most 0.3 --resolution 0.005 --clip 0 1 --timeout 10
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
 3 some unknown, 4 a contradiction was found and no number of the run can be trusted; of verify: 0 unsat (the property
-holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found; of run
-and merge: 0 every input has a verdict or is unknown, 3 some inputs ended in an error"""
+holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found; of run and
+merge: 0, or 3 where some inputs ended in an error; of radius: 0"""
 
 _METHODS = "auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear"
 _EPSILON = "radius in the data's units: 0.1 or 8/255"
@@ -79,6 +80,13 @@ def parser(version: str) -> argparse.ArgumentParser:
     run.add_argument("--certificates", action="store_true", help="write a certificate for each verified input")
     run.add_argument("--quiet", action="store_true", help="say nothing before the summary")
 
+    radius = commands.add_parser("radius", help="the largest radius verified and the smallest broken, of each input")
+    _network(radius)
+    _question(radius, index="0", flag="--most", epsilon="the largest radius that is asked about, in the data's units")
+    _how(radius)
+    radius.add_argument("--resolution", required=True, metavar="STEP", help="radii are multiples of this, 0.001 say")
+    radius.add_argument("--method", default="auto", help=_METHODS)
+
     merge = commands.add_parser("merge", help="join the shards of one run")
     merge.add_argument("shards", nargs="+", metavar="DIR", help="folders that `run --shard` wrote")
     merge.add_argument("--out", required=True, metavar="DIR", help="the new folder of the whole run")
@@ -135,13 +143,15 @@ def _network(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _question(command: argparse.ArgumentParser, *, index: str, epsilon: str = _EPSILON) -> None:
+def _question(
+    command: argparse.ArgumentParser, *, index: str, epsilon: str = _EPSILON, flag: str = "--epsilon"
+) -> None:
     group = command.add_argument_group("the question")
     group.add_argument(
         "--data", required=True, help=".npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
     )
     group.add_argument("--index", default=index, help=f"which inputs: 3, 0:20, 1,5,9 or all (default: {index})")
-    group.add_argument("--epsilon", required=True, help=epsilon)
+    group.add_argument(flag, dest="epsilon", required=True, metavar="RADIUS", help=epsilon)
     group.add_argument("--clip", nargs=2, metavar=("LOW", "HIGH"), help="valid range of every input entry, e.g. 0 1")
     group.add_argument("--norm", default="linf", help="linf (default), l2 or l1")
     group.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")

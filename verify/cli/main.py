@@ -20,6 +20,7 @@ _COMMANDS = {
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",
     "merge": "verify.cli.merge",
+    "radius": "verify.cli.radius",
     "run": "verify.cli.run",
     "demo": "verify.cli.demo",
     "selftest": "verify.cli.selftest",
