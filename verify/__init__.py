@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from verify.certify.api import certify_batch as certify_batch
     from verify.certify.api import compare as compare
     from verify.certify.api import lower_bounds as lower_bounds
+    from verify.certify.explain import Explanation as Explanation
+    from verify.certify.explain import explain as explain
     from verify.certify.methods import METHODS as METHODS
     from verify.certify.options import Options as Options
     from verify.certify.pre_activation import PRE_ACTIVATION as PRE_ACTIVATION
@@ -101,6 +103,7 @@ _PUBLIC = {
     "merge": "verify.dataset.merge",
     "parse_shard": "verify.dataset.question",
     "run_summary": "verify.dataset.summary",
+    **dict.fromkeys(("Explanation", "explain"), "verify.certify.explain"),
     "METHODS": "verify.certify.methods",
     "Options": "verify.certify.options",
     "PRE_ACTIVATION": "verify.certify.pre_activation",

@@ -14,6 +14,7 @@ _EXAMPLES = """examples:
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
   reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
   reluproof run model.onnx --data mnist/ --epsilon 0.1 --clip 0 1 --timeout 20 --out runs/mlp-0.1
+  reluproof explain model.onnx --data digits.npz --index 7 --epsilon 0.1 --clip 0 1 --timeout 20
   reluproof radius model.onnx --data digits.npz --index 0:20 --most 0.3 --resolution 0.005 --clip 0 1 --timeout 10
   reluproof info model.onnx
 
@@ -79,6 +80,11 @@ def parser(version: str) -> argparse.ArgumentParser:
     run.add_argument("--scheduler", metavar="ADDRESS", help="work on a Dask cluster: tcp://host:8786")
     run.add_argument("--certificates", action="store_true", help="write a certificate for each verified input")
     run.add_argument("--quiet", action="store_true", help="say nothing before the summary")
+
+    explain = commands.add_parser("explain", help="why an input stays unknown: where the bounds lose what")
+    _network(explain)
+    _question(explain, index="0")
+    _how(explain)
 
     radius = commands.add_parser("radius", help="the largest radius verified and the smallest broken, of each input")
     _network(radius)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "attack": "verify.cli.attack",
     "certify": "verify.cli.certify",
     "compare": "verify.cli.compare",
+    "explain": "verify.cli.explain",
     "info": "verify.cli.info",
     "merge": "verify.cli.merge",
     "radius": "verify.cli.radius",
