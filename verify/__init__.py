@@ -53,6 +53,10 @@ if TYPE_CHECKING:
     from verify.load.vnnlib import load_property as load_property
     from verify.module import as_module as as_module
     from verify.network import Network as Network
+    from verify.plot.gallery_figure import plot_gallery as plot_gallery
+    from verify.plot.surface import Surface as Surface
+    from verify.plot.surface import surface as surface
+    from verify.plot.surface_figure import plot_surface as plot_surface
     from verify.proof.canonical import identity as identity
     from verify.proof.canonical import save_network as save_network
     from verify.proof.transfer import transfer as transfer
@@ -65,6 +69,8 @@ if TYPE_CHECKING:
     from verify.selftest.run import selftest as selftest
     from verify.specification import Query as Query
     from verify.specification import Specification as Specification
+    from verify.train.linear import LinearTraining as LinearTraining
+    from verify.train.linear import train_linear as train_linear
     from verify.verdict import Counterexample as Counterexample
     from verify.verdict import Evidence as Evidence
     from verify.verdict import MarginRow as MarginRow
@@ -104,6 +110,9 @@ _PUBLIC = {
     "load_property": "verify.load.vnnlib",
     "replays": "verify.load.replay",
     "Network": "verify.network",
+    "plot_gallery": "verify.plot.gallery_figure",
+    "plot_surface": "verify.plot.surface_figure",
+    **dict.fromkeys(("Surface", "surface"), "verify.plot.surface"),
     **dict.fromkeys(("identity", "save_network"), "verify.proof.canonical"),
     **dict.fromkeys(("Certificate", "Refused"), "verify.certificate"),
     "transfer": "verify.proof.transfer",
@@ -113,6 +122,7 @@ _PUBLIC = {
     "selftest": "verify.selftest",
     "SelfTest": "verify.selftest.run",
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
+    **dict.fromkeys(("LinearTraining", "train_linear"), "verify.train.linear"),
     **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),
 }
 

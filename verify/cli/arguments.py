@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 _EXAMPLES = """examples:
   reluproof demo
@@ -13,6 +14,7 @@ _EXAMPLES = """examples:
   reluproof check proofs/0.reluproof --network model.onnx
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
   reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
+  reluproof plot surface standard.onnx robust.onnx --data digits.npz --index 0 --epsilon 0.1 --clip 0 1 --out around.svg
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
@@ -86,6 +88,9 @@ def parser(version: str) -> argparse.ArgumentParser:
     transfer.add_argument("--out", required=True, metavar="DIR", help="where certificates that still hold are written")
     transfer.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
 
+    plot = commands.add_parser("plot", help="pictures, PNG or SVG: the surface around an input, a gallery of attacks")
+    _plot(plot.add_subparsers(dest="picture", metavar="PICTURE", required=True))
+
     info = commands.add_parser("info", help="what a network file holds, and its hash")
     _network(info)
     info.add_argument("--save", metavar="FILE", help="write the network's canonical file, which `check` reads")
@@ -104,8 +109,31 @@ def parser(version: str) -> argparse.ArgumentParser:
     return top
 
 
-def _network(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", help=".onnx[.gz], .pt/.pth, .pt2, .safetensors or .npz")
+def _plot(pictures: Any) -> None:
+    surface = pictures.add_parser("surface", help="margin or loss around one input, a panel for each network")
+    _network(surface, count="+")
+    _question(surface, index="0")
+    surface.add_argument("--quantity", default="margin", help="margin (default) or loss")
+    surface.add_argument(
+        "--reach", type=float, default=1.5, metavar="N", help="how far the plane goes, in epsilons (default 1.5)"
+    )
+    surface.add_argument("--points", type=int, default=41, metavar="N", help="in each direction (default 41)")
+    surface.add_argument("--seed", type=int, default=0, help="of the random direction (default 0)")
+
+    gallery = pictures.add_parser("gallery", help="inputs, what an attack changes, magnified, and the results")
+    _network(gallery)
+    _question(gallery, index="0:8")
+    gallery.add_argument("--method", default="apgd", help="the attack: as for `attack`")
+    gallery.add_argument("--restarts", type=int, default=1, metavar="N", help="runs for each input (default 1)")
+    gallery.add_argument("--steps", type=int, default=40, metavar="N", help="steps of each run (default 40)")
+    gallery.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    for picture in (surface, gallery):
+        picture.add_argument("--out", required=True, metavar="FILE", help="the picture: .png or .svg")
+        _machine(picture)
+
+
+def _network(command: argparse.ArgumentParser, *, count: str | None = None) -> None:
+    command.add_argument("model", nargs=count, help=".onnx[.gz], .pt/.pth, .pt2, .safetensors or .npz")
     command.add_argument(
         "--arch", metavar="MODULE:CALLABLE", help="builds the torch module that a state dict belongs to"
     )

@@ -20,6 +20,7 @@ _COMMANDS = {
     "compare": "verify.cli.compare",
     "info": "verify.cli.info",
     "demo": "verify.cli.demo",
+    "plot": "verify.cli.plot",
     "selftest": "verify.cli.selftest",
     "transfer": "verify.cli.transfer",
     "verify": "verify.cli.verify",

@@ -1,0 +1,1 @@
+"""Training networks for which attacks fail, or for which the proof succeeds."""
