@@ -100,8 +100,8 @@ def main() -> int:
     begun = time.perf_counter()
     x, y = zeros_and_ones("train")
     networks = {
-        "plain": verify.train_linear(x, y),
-        f"robust at {TRAINED_AT}": verify.train_linear(x, y, verify.LinearTraining(epsilon=TRAINED_AT)),
+        "plain": verify.train.train_linear(x, y),
+        f"robust at {TRAINED_AT}": verify.train.train_linear(x, y, verify.train.LinearTraining(epsilon=TRAINED_AT)),
     }
     x, y = zeros_and_ones("test")
     rows, differ = [], 0

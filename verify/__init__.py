@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from verify.errors import MissingDependency as MissingDependency
     from verify.errors import ReluproofError as ReluproofError
     from verify.errors import SoundnessError as SoundnessError
+    from verify.errors import TrainingFailed as TrainingFailed
     from verify.errors import UnsupportedOperator as UnsupportedOperator
     from verify.errors import UnsupportedProperty as UnsupportedProperty
     from verify.errors import UsageError as UsageError
@@ -69,8 +70,9 @@ if TYPE_CHECKING:
     from verify.selftest.run import selftest as selftest
     from verify.specification import Query as Query
     from verify.specification import Specification as Specification
-    from verify.train.linear import LinearTraining as LinearTraining
-    from verify.train.linear import train_linear as train_linear
+    from verify.train.config import Training as Training
+    from verify.train.config import read_training as read_training
+    from verify.train.outcome import Trained as Trained
     from verify.verdict import Counterexample as Counterexample
     from verify.verdict import Evidence as Evidence
     from verify.verdict import MarginRow as MarginRow
@@ -98,6 +100,7 @@ _PUBLIC = {
             "MissingDependency",
             "ReluproofError",
             "SoundnessError",
+            "TrainingFailed",
             "UnsupportedOperator",
             "UnsupportedProperty",
             "UsageError",
@@ -121,8 +124,10 @@ _PUBLIC = {
     **dict.fromkeys(("ball", "box"), "verify.region"),
     "selftest": "verify.selftest",
     "SelfTest": "verify.selftest.run",
+    "train": "verify.train",
+    **dict.fromkeys(("Training", "read_training"), "verify.train.config"),
+    "Trained": "verify.train.outcome",
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
-    **dict.fromkeys(("LinearTraining", "train_linear"), "verify.train.linear"),
     **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),
 }
 

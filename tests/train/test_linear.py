@@ -103,7 +103,8 @@ def test_the_hinge_asks_for_a_smallest_margin_of_one():
 def test_robust_training_lowers_the_exact_worst_case_error(loss):
     x, y = _blobs()
     plain, robust = (
-        verify.train_linear(x, y, verify.LinearTraining(epsilon=epsilon, loss=loss, batch=20)) for epsilon in (0.0, 0.3)
+        verify.train.train_linear(x, y, verify.train.LinearTraining(epsilon=epsilon, loss=loss, batch=20))
+        for epsilon in (0.0, 0.3)
     )
     assert _worst_error(plain, x, y, "0") == 0.0 and _worst_error(plain, x, y, "0.3") > 0.9
     assert _worst_error(robust, x, y, "0.3") < 0.1
@@ -114,14 +115,17 @@ def test_three_classes_of_images_are_learnt_in_their_own_shape():
     y = torch.randint(3, (60,), generator=g)
     x = 0.1 * torch.randn(60, 1, 3, 3, generator=g)
     x[torch.arange(60), 0, y, 0] += 1
-    net = verify.train_linear(x, y, verify.LinearTraining(epsilon=0.1, learning_rate=0.1))
+    net = verify.train.train_linear(x, y, verify.train.LinearTraining(epsilon=0.1, learning_rate=0.1))
     assert net.input_shape == (1, 3, 3) and net.outputs == 3
     assert _worst_error(net, x, y, "0.1") == 0.0
 
 
 def test_the_same_seed_gives_the_same_network_and_another_another():
     x, y = _blobs(50)
-    nets = [verify.train_linear(x, y, verify.LinearTraining(batch=10, epochs=2, seed=seed)) for seed in (1, 1, 2)]
+    nets = [
+        verify.train.train_linear(x, y, verify.train.LinearTraining(batch=10, epochs=2, seed=seed))
+        for seed in (1, 1, 2)
+    ]
     first, again, other = (verify.identity(net) for net in nets)
     assert first == again != other
 
@@ -140,7 +144,7 @@ def test_the_same_seed_gives_the_same_network_and_another_another():
 )
 def test_options_that_do_not_fit_are_named(options, words):
     with pytest.raises(verify.UsageError, match=words):
-        verify.LinearTraining(**options)
+        verify.train.LinearTraining(**options)
 
 
 @pytest.mark.parametrize(
@@ -157,4 +161,4 @@ def test_options_that_do_not_fit_are_named(options, words):
 )
 def test_data_that_does_not_fit_is_named(inputs, labels, words):
     with pytest.raises(verify.UsageError, match=words):
-        verify.train_linear(inputs, labels)
+        verify.train.train_linear(inputs, labels)

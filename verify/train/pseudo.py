@@ -17,8 +17,8 @@ from verify.errors import UsageError
 def pseudo_labels(model: Callable[[Tensor], Tensor], inputs: Tensor, *, batch: int = 500) -> tuple[Tensor, Tensor]:
     """The class that ``model`` gives each of ``inputs`` (N, *shape), and how sure it is, its softmax share: (N,) each.
 
-    ``model`` takes (n, *shape) to scores (n, classes): a module in evaluation mode, or a :class:`verify.Network`. Raises
-    UsageError where there are no inputs, and where a score is NaN.
+    ``model`` takes (n, *shape) to scores (n, classes): a module in evaluation mode, or a :class:`verify.Network` where the
+    inputs are float64. Raises UsageError where there are no inputs, and where a score is NaN.
     """
     if not len(inputs) or batch < 1:
         raise UsageError(f"{len(inputs)} inputs in batches of {batch}: give one at least of each")
