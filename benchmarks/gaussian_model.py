@@ -17,8 +17,8 @@ from common import RESULTS, report
 from scipy.special import ndtr
 from torch import Tensor
 
-from verify.plot.canvas import COLOURS, new_figure, save
-from verify.train.pseudo import pseudo_labels
+from verify.plot import COLOURS, new_figure, save
+from verify.train import pseudo_labels
 
 NOISE, EPSILON, DRAWS, SEED = 0.6, 0.5, 20, 0
 DIMENSIONS = (1_000, 10_000, 100_000, 1_000_000)

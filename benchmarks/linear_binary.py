@@ -17,7 +17,7 @@ import torch
 from common import DATA, RESULTS, report
 
 import verify
-from verify.plot.canvas import COLOURS, SIGNED, new_figure, save
+from verify.plot import COLOURS, SIGNED, new_figure, save
 
 RADII = ("0", "0.02", "0.05", "0.1", "0.15", "0.2", "0.25", "0.3")
 TRAINED_AT = 0.2

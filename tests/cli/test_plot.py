@@ -31,6 +31,7 @@ def test_gallery_draws_what_the_attack_did(capsys, tmp_path):
     code, out, _ = run(capsys, "gallery", MLP, *ASK, "--index", "43:46", "--steps", "5", "--out", file)
     assert code == 0 and "apgd: clean error 0.0%, attacked error 33.3%" in out
     assert "class 4, called 4" in file.read_text() and "called 9" in file.read_text()
+    assert "mlp.onnx: apgd" in file.read_text()
 
 
 @pytest.mark.parametrize(

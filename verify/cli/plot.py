@@ -6,7 +6,7 @@ import argparse
 
 import verify
 from verify.cli.inputs import read_question
-from verify.plot.canvas import check
+from verify.plot import check
 
 DRAWN = 0
 
@@ -63,7 +63,8 @@ def _gallery(arguments: argparse.Namespace) -> str:
         seed=arguments.seed,
         diagnose=False,
     )
-    verify.plot_gallery(report, question.inputs, arguments.out)
+    name = question.network.source.rsplit("/", 1)[-1]
+    verify.plot_gallery(report, question.inputs, arguments.out, title=name)
     return f"{report.method}: clean error {report.clean_error:.1%}, attacked error {report.attacked_error:.1%}"
 
 

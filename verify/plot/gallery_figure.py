@@ -19,7 +19,7 @@ _SIDE = 1.15  # inches of an image
 Image = npt.NDArray[np.float64]
 
 
-def plot_gallery(report: verify.AttackReport, inputs: Any, path: str | Path) -> None:
+def plot_gallery(report: verify.AttackReport, inputs: Any, path: str | Path, *, title: str = "") -> None:
     """Draw the points of ``report`` beside the ``inputs`` that were attacked, into ``path``, a PNG or SVG file.
 
     ``inputs`` (N, H, W), (N, 1, H, W) or (N, 3, H, W), at most 16: a column each. The change is magnified so that the largest of
@@ -48,7 +48,7 @@ def plot_gallery(report: verify.AttackReport, inputs: Any, path: str | Path) -> 
         panels[row, 0].set_ylabel(words)
     if shown is not None:
         figure.colorbar(shown, ax=list(panels[1]), pad=0.01, label="change\n(units of the input)")
-    figure.suptitle(_asked(report), fontsize="medium")
+    figure.suptitle(f"{title}: {_asked(report)}" if title else _asked(report), fontsize="medium")
     save(figure, path)
 
 

@@ -64,7 +64,7 @@ def train_softened(module: nn.Module, inputs: Tensor, targets: Tensor, how: Dist
             if not bool(loss.isfinite()):
                 raise TrainingFailed(f"step {step}: the loss is {loss.detach()}; rate is {how.rate:g}: lower it")
             optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimiser.step()
     return module.eval()
 
