@@ -97,7 +97,7 @@ def _step(state: State, live: Live, x: Tensor, y: Tensor, now: Moment) -> float:
         loss = loss + settings.regularise * (1 - now.ramp) * regulariser(bound.network, region)
     if settings.l1:
         loss = loss + settings.l1 * sum(w.abs().sum() for w in state.module.parameters() if w.dim() > 1)
-    value = float(loss)
+    value = float(loss.detach())
     state.optimiser.zero_grad(set_to_none=True)
     if math.isfinite(value):
         loss.backward()
