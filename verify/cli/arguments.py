@@ -13,6 +13,7 @@ _EXAMPLES = """examples:
   reluproof certify model.onnx --data digits.npz --epsilon 0.1 --clip 0 1 --certificates proofs/
   reluproof check proofs/0.reluproof --network model.onnx
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
+  reluproof train config.toml --data mnist/ --out trained/ --hold-out 5000
   reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
   reluproof plot surface standard.onnx robust.onnx --data digits.npz --index 0 --epsilon 0.1 --clip 0 1 --out around.svg
   reluproof info model.onnx
@@ -91,6 +92,9 @@ def parser(version: str) -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="pictures, PNG or SVG: the surface around an input, a gallery of attacks")
     _plot(plot.add_subparsers(dest="picture", metavar="PICTURE", required=True))
 
+    train = commands.add_parser("train", help="train a network that can be certified, from a TOML config")
+    _train(train)
+
     info = commands.add_parser("info", help="what a network file holds, and its hash")
     _network(info)
     info.add_argument("--save", metavar="FILE", help="write the network's canonical file, which `check` reads")
@@ -157,10 +161,14 @@ def _question(command: argparse.ArgumentParser, *, index: str, epsilon: str = _E
 
 
 def _machine(command: argparse._ActionsContainer) -> None:
+    _workers(command)
+    command.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, the only one so far")
+
+
+def _workers(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--workers", type=int, metavar="N", help="cores used at once (default: OMP_NUM_THREADS, or as many as are idle)"
     )
-    command.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, the only one so far")
 
 
 def _semantics(command: argparse._ActionsContainer) -> None:
@@ -219,3 +227,24 @@ def _attack(command: argparse.ArgumentParser) -> None:
     group.add_argument("--out", metavar="DIR", help="write the counterexamples to DIR/counterexamples.npz")
     group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     _machine(group)
+
+
+def _train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG.toml", help="what to do: docs/training.md says its keys")
+    command.add_argument(
+        "--data", required=True, help="to train on: .npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
+    )
+    command.add_argument(
+        "--out", required=True, metavar="DIR", help="for network.onnx, training.json and the checkpoint"
+    )
+    command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    command.add_argument(
+        "--hold-out", type=int, default=0, metavar="N", help="do not train on the last N inputs, and watch their errors"
+    )
+    command.add_argument(
+        "--test", metavar="DATA", help="evaluate the trained network on this (of a folder, its test split)"
+    )
+    command.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")
+    command.add_argument("--scale", help="multiply the stored inputs by this, 1/255 say")
+    command.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+    _workers(command)

@@ -22,6 +22,7 @@ _COMMANDS = {
     "demo": "verify.cli.demo",
     "plot": "verify.cli.plot",
     "selftest": "verify.cli.selftest",
+    "train": "verify.cli.train",
     "transfer": "verify.cli.transfer",
     "verify": "verify.cli.verify",
 }
@@ -36,8 +37,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__version__).parse_args(words)
     try:
         arguments.begun = begun
-        if "workers" in arguments:
+        if "device" in arguments:
             check_device(arguments.device)
+        if "workers" in arguments:
             arguments.workers = use_workers(arguments.workers)
         return int(import_module(_COMMANDS[arguments.command]).run(arguments))
     except SoundnessError as error:

@@ -8,9 +8,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from verify.errors import UsageError
+from verify.errors import TrainingFailed, UsageError
+from verify.floating import parse_decimal
 from verify.load.dataset import Dataset
 from verify.load.pytorch import from_torch
+from verify.region import ball
 from verify.train.architectures import build
 from verify.train.checkpoint import NAME, fingerprint, restore, save
 from verify.train.config import Training
@@ -62,7 +64,11 @@ def train(
     watched = None
     if validation is not None and config.watched:
         watched = validation.select(range(min(config.watched, len(validation))))
-    run(state, live, data, config, watched=watched, done=done)
+    try:
+        run(state, live, data, config, watched=watched, done=done)
+    except TrainingFailed as error:
+        kept = "" if where is None or not state.epoch else f"; {where} holds the end of epoch {state.epoch}"
+        raise TrainingFailed(f"{error}{kept}") from None
     chosen = chosen.cpu().eval()
     network = from_torch(chosen, input_shape=data.inputs.shape[1:])
     return Trained(chosen, network, state.history, config)
@@ -73,13 +79,16 @@ def _check(data: Dataset, config: Training) -> None:
         raise UsageError(f"batch is {config.batch}, and there are {len(data)} inputs: give at most that many")
     if config.device == "cuda" and not torch.cuda.is_available():
         raise UsageError("device is 'cuda', and torch finds none here: give cpu")
-    radius = radius_at(config, 1.0)
-    if config.clip is not None and config.norm == "linf":
-        low, high = (float(end) for end in config.clip)
-        if float(radius) > high - low:
+    if config.clip is not None:
+        low, high = (float(parse_decimal(end, "clip")) for end in config.clip)
+        least, most = float(data.inputs.min()), float(data.inputs.max())
+        if least < low or most > high:
             raise UsageError(
-                f"epsilon times stretch is {float(radius):g}, wider than clip [{low:g}, {high:g}]: lower them"
+                f"{data.source}: inputs range over [{least:g}, {most:g}], outside clip [{low:g}, {high:g}]: scale the data or "
+                "change clip"
             )
+    # A radius that does not fit is refused now, not at the end of the ramp.
+    ball(data.inputs[:1], radius_at(config, 1.0), norm=config.norm, clip=config.clip)
 
 
 def _module(module: nn.Module | str | None, config: Training) -> nn.Module:

@@ -35,6 +35,11 @@ def wong_kolter() -> nn.Module:
     return nn.Sequential(*_convolution(1, 16, 4, 2), *_convolution(16, 32, 4, 2), *_head(32 * 7 * 7, 100))
 
 
+def wide() -> nn.Module:
+    """Wong and Kolter's network with twice the channels."""
+    return nn.Sequential(*_convolution(1, 32, 4, 2), *_convolution(32, 64, 4, 2), *_head(64 * 7 * 7, 100))
+
+
 def _convolution(channels: int, out: int, kernel: int, stride: int) -> tuple[nn.Module, nn.Module]:
     return nn.Conv2d(channels, out, kernel, stride=stride, padding=1), nn.ReLU()
 
@@ -43,7 +48,7 @@ def _head(features: int, hidden: int) -> tuple[nn.Module, ...]:
     return nn.Flatten(), nn.Linear(features, hidden), nn.ReLU(), nn.Linear(hidden, 10)
 
 
-ARCHITECTURES: Mapping[str, Build] = {"mlp": mlp, "tutorial": tutorial, "wong-kolter": wong_kolter}
+ARCHITECTURES: Mapping[str, Build] = {"mlp": mlp, "tutorial": tutorial, "wong-kolter": wong_kolter, "wide": wide}
 
 
 def build(name: str) -> nn.Module:

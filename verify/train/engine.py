@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from verify.errors import TrainingFailed
+from verify.errors import LoadError, TrainingFailed
 from verify.load.dataset import Dataset
 from verify.load.pytorch import from_torch
 from verify.region import ball
@@ -89,7 +89,10 @@ def run(
 def _step(state: State, live: Live, x: Tensor, y: Tensor, now: Moment) -> float:
     """One step of the optimiser; the loss."""
     settings = now.settings
-    bound = live.bind(x)
+    try:
+        bound = live.bind(x)
+    except LoadError as error:  # a weight became infinite in the step before
+        raise _failed(state, now, str(error)) from None
     region = ball(x, radius_at(settings, now.ramp), norm=settings.norm, clip=settings.clip).to(dtype=x.dtype)
     method = METHODS[settings.method if now.ramp > 0 else "standard"]
     loss = method.loss(bound, x, y, region, now)
@@ -97,21 +100,25 @@ def _step(state: State, live: Live, x: Tensor, y: Tensor, now: Moment) -> float:
         loss = loss + settings.regularise * (1 - now.ramp) * regulariser(bound.network, region)
     if settings.l1:
         loss = loss + settings.l1 * sum(w.abs().sum() for w in state.module.parameters() if w.dim() > 1)
-    value = float(loss)
+    value = float(loss.detach())
     state.optimiser.zero_grad(set_to_none=True)
     if math.isfinite(value):
         loss.backward()
         length = float(nn.utils.clip_grad_norm_(state.module.parameters(), settings.clip_gradient))
     if not math.isfinite(value) or not math.isfinite(length):
         what = f"the loss is {value}" if not math.isfinite(value) else f"the gradient's norm is {length}"
-        raise TrainingFailed(
-            f"step {state.step + 1} (epoch {state.epoch + 1}, radius {float(radius_at(settings, now.ramp)):.4g}): {what}; "
-            f"rate is {rate_at(settings, state.epoch):g} and clip_gradient {settings.clip_gradient:g}: lower them, or make the "
-            "ramp longer"
-        )
+        raise _failed(state, now, what)
     state.optimiser.step()
     state.step += 1
     return value
+
+
+def _failed(state: State, now: Moment, what: str) -> TrainingFailed:
+    settings = now.settings
+    return TrainingFailed(
+        f"step {state.step + 1} (epoch {state.epoch + 1}, radius {float(radius_at(settings, now.ramp)):.4g}): {what}; rate is "
+        f"{rate_at(settings, state.epoch):g} and clip_gradient {settings.clip_gradient:g}: lower them, or make the ramp longer"
+    )
 
 
 def _errors(state: State, watched: Dataset, settings: Training) -> Errors:

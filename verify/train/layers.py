@@ -168,10 +168,6 @@ def _cat_call(node: fx.Node, shape: Shape) -> tuple[Sequence[object], Bind]:
     return parts, bind
 
 
-def _same_call(node: fx.Node, _: Shape) -> tuple[Sequence[object], None]:
-    return node.args[:1], None
-
-
 MOVES: frozenset[Any] = frozenset({torch.flatten, torch.reshape, "flatten", "view", "reshape", "contiguous"})
 """Calls that give the same numbers another shape, as the shape of an example says."""
 
@@ -183,4 +179,4 @@ FUNCTIONS: Mapping[Any, Call] = {
     torch.add: _add_call,
     torch.cat: _cat_call,
 }
-METHODS: Mapping[Any, Call] = {"relu": _relu_call, "add": _add_call, "contiguous": _same_call}
+METHODS: Mapping[Any, Call] = {"relu": _relu_call, "add": _add_call}

@@ -179,9 +179,11 @@ def _read(module: nn.Module, node: fx.Node, shapes: dict[str, Shape]) -> tuple[S
         rule = LAYERS.get(type(layer))
         if rule is None:
             raise unsupported(str(node.target), type(layer).__name__)
-        return node.args, rule(str(node.target), layer, shape[1:])
+        return (*node.args, *node.kwargs.values()), rule(str(node.target), layer, shape[1:])
     table, name = (METHODS, str(node.target)) if node.op == "call_method" else (FUNCTIONS, node.target)
     label = getattr(node.target, "__name__", str(node.target))
+    if not node.args:
+        raise unsupported(node.name, label, "arguments by name", "give them by position")
     if name in MOVES:
         reads = [a for a in node.args if isinstance(a, fx.Node) and a.name in shapes]
         if shape[0] != 2:

@@ -22,6 +22,8 @@ from verify.train.batch import Batch, Model, Region, batch_of, seeded
 from verify.train.margins import dual_margins, from_intervals, from_lines, interval_margins
 from verify.train.points import one_step, random_points, several_steps
 
+_POINT = 1e-6  # intervals of margins that are narrower count as points
+
 
 def standard_loss(model: Model, x: Tensor, labels: Tensor, region: Region = 0.0) -> Tensor:
     """Cross-entropy at the inputs; the region is not looked at."""
@@ -181,7 +183,8 @@ def _fused(batch: Batch, bounds: Bounds) -> Tensor:
     scale = -lower.detach().amin(1, keepdim=True)
     high, low = torch.exp(-lower - scale), torch.exp(-upper - scale)
     width = upper - lower
-    slope = torch.where(width > 1e-6, (high - low) / width.clamp(min=1e-6), high)
+    # Where the interval is a point, exp(-l) itself is the bound, and no slope is needed.
+    slope = torch.where(width > _POINT, (high - low) / width.clamp(min=_POINT), 0.0)
     row = Rows(
         len(network.nodes) - 1, torch.einsum("bs,bso->bo", slope, spec.C).unsqueeze(1), (slope * spec.d).sum(1, True)
     )
