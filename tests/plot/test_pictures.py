@@ -57,7 +57,7 @@ def test_the_middle_is_the_input_and_the_loss_is_cross_entropy():
 
 def test_points_outside_the_valid_box_are_moved_into_it():
     net, weight, layer = _linear()
-    found = verify.surface([net], torch.full((5,), 0.5), 1, epsilon=10, clip=(0, 1), points=3)
+    found = verify.surface([net], torch.full((5,), 0.5), 1, epsilon=1, reach=10.0, clip=(0, 1), points=3)
     corner = 0.5 - 0.5 * (weight[1] - weight[0]).sign()  # the end of the middle row, far outside before
     scores = layer(corner).detach()
     assert found.values[0, 1, 2] == pytest.approx(float(scores[1] - scores[0]), abs=1e-5)
@@ -113,6 +113,7 @@ def test_no_window_and_no_global_state_is_touched():
         ({"reach": -1.0}, "reach -1.0"),
         ({"epsilon": 0}, "epsilon 0"),
         ({"epsilon": "wide"}, "epsilon is 'wide'"),
+        ({"epsilon": 0.1, "clip": (5, 6)}, "outside clip"),
     ],
 )
 def test_a_surface_that_cannot_be_made_is_refused(options, words):
@@ -124,6 +125,7 @@ def test_a_surface_needs_networks_an_input_and_a_label_that_fit():
     net = balanced("mlp", 1)
     for networks, x, label, words in (
         ([], torch.zeros(4), 0, "there are no networks"),
+        ([net], torch.full((4,), torch.nan), 0, "NaN or infinite"),
         ([net], torch.zeros(5), 0, "the network takes an input of shape"),
         ([net], torch.zeros(4), 9, "label 9 is out of range"),
     ):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -15,7 +15,6 @@ from torch import Tensor
 
 import verify
 
-QUANTITIES = ("margin", "loss")
 _BATCH = 512  # points evaluated at once
 
 Values = npt.NDArray[np.float64]
@@ -56,51 +55,57 @@ def surface(
     The plane goes ``reach`` times ``epsilon`` either way, its points clipped to ``clip``; ``seed`` draws the random direction.
     Raises UsageError for anything that does not fit.
     """
-    radius = float(verify.parse_decimal(epsilon))
     if quantity not in QUANTITIES:
         raise verify.UsageError(f"unknown quantity {quantity!r}: choose from {', '.join(QUANTITIES)}")
-    if points < 3 or not (math.isfinite(reach) and reach > 0) or radius <= 0:
+    if not networks:
+        raise verify.UsageError("there are no networks: give at least one")
+    asked = verify.ball(torch.as_tensor(x).detach().cpu().unsqueeze(0), epsilon, clip=clip)
+    radius = float(asked.epsilon)
+    if points < 3 or not (math.isfinite(reach) and reach > 0) or radius == 0:
         raise verify.UsageError(
             f"points is {points}, reach {reach}, epsilon {epsilon}: give 3 points at least, and lengths above 0"
         )
-    if not networks:
-        raise verify.UsageError("there are no networks: give at least one")
     offsets = torch.linspace(-reach * radius, reach * radius, points)
-    ends = None if clip is None else tuple(float(verify.parse_decimal(end, "clip")) for end in clip)
-    values = [_values(network, x, int(label), offsets, ends, quantity, seed) for network in networks]
+    ends = None if asked.clip is None else (float(asked.clip[0]), float(asked.clip[1]))
+    plane = _Plane(asked.centre.float(), int(label), offsets, ends, seed)
+    values = np.stack([_values(network, plane, quantity) for network in networks])
     names = tuple(network.source.rsplit("/", 1)[-1] or f"network {k}" for k, network in enumerate(networks))
     steps = offsets.double().numpy()
-    return Surface(names, quantity, int(label), radius, steps, steps, np.stack(values))
+    return Surface(names, quantity, int(label), radius, steps, steps, values)
 
 
-def _values(
-    network: verify.Network,
-    x: Any,
-    label: int,
-    offsets: Tensor,
-    ends: tuple[float, ...] | None,
-    quantity: str,
-    seed: int,
-) -> Values:
+@dataclass(frozen=True)
+class _Plane:
+    """Where networks are asked: ``centre`` (1, ...), the class there, the steps (M,), the ends of valid inputs."""
+
+    centre: Tensor
+    label: int
+    offsets: Tensor
+    ends: tuple[float, float] | None
+    seed: int
+
+
+def _values(network: verify.Network, plane: _Plane, quantity: str) -> Values:
     """What one network says at every point of its plane, (M, M): rows across, columns along."""
+    label, offsets = plane.label, plane.offsets
     if not 0 <= label < network.outputs:
         raise verify.UsageError(f"label {label} is out of range: the network has {network.outputs} outputs")
-    tensor = torch.as_tensor(np.asarray(x)).float()
-    if tensor.numel() != math.prod(network.input_shape):
-        raise verify.UsageError(f"the network takes an input of shape {network.input_shape}, got {tuple(tensor.shape)}")
-    module, centre = verify.as_module(network), tensor.reshape(1, *network.input_shape)
+    if plane.centre.numel() != math.prod(network.input_shape):
+        shape = tuple(plane.centre.shape[1:])
+        raise verify.UsageError(f"the network takes an input of shape {network.input_shape}, got {shape}")
+    module, centre = verify.as_module(network), plane.centre.reshape(1, *network.input_shape)
     leaf = centre.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(_margin(module(leaf), label).sum(), leaf)
     downhill = -gradient.sign()
-    signs = torch.randint(2, centre.shape, generator=torch.Generator().manual_seed(seed)) * 2.0 - 1.0
+    signs = torch.randint(2, centre.shape, generator=torch.Generator().manual_seed(plane.seed)) * 2.0 - 1.0
     along, across = offsets.repeat(len(offsets)), offsets.repeat_interleave(len(offsets))
     wide = (-1, *[1] * len(network.input_shape))
     found = []
     with torch.no_grad():
         for a, b in zip(along.split(_BATCH), across.split(_BATCH), strict=True):
             where = centre + a.reshape(wide) * downhill + b.reshape(wide) * signs
-            scores = module(where if ends is None else where.clamp(*ends))
-            found.append(_margin(scores, label) if quantity == "margin" else _loss(scores, label))
+            scores = module(where if plane.ends is None else where.clamp(*plane.ends))
+            found.append(QUANTITIES[quantity](scores, label))
     return torch.cat(found).double().reshape(len(offsets), -1).numpy()
 
 
@@ -112,3 +117,7 @@ def _margin(scores: Tensor, label: int) -> Tensor:
 
 def _loss(scores: Tensor, label: int) -> Tensor:
     return scores.logsumexp(1) - scores[:, label]
+
+
+QUANTITIES: Mapping[str, Callable[[Tensor, int], Tensor]] = {"margin": _margin, "loss": _loss}
+"""Scores (N, classes) and the label -> (N,)."""
