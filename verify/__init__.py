@@ -70,8 +70,13 @@ if TYPE_CHECKING:
     from verify.selftest.run import selftest as selftest
     from verify.specification import Query as Query
     from verify.specification import Specification as Specification
+    from verify.train.api import train as train
     from verify.train.config import Training as Training
     from verify.train.config import read_training as read_training
+    from verify.train.evaluate import Errors as Errors
+    from verify.train.evaluate import error_rates as error_rates
+    from verify.train.export import write_onnx as write_onnx
+    from verify.train.outcome import Epoch as Epoch
     from verify.train.outcome import Trained as Trained
     from verify.verdict import Counterexample as Counterexample
     from verify.verdict import Evidence as Evidence
@@ -126,7 +131,9 @@ _PUBLIC = {
     "SelfTest": "verify.selftest.run",
     "train": "verify.train",
     **dict.fromkeys(("Training", "read_training"), "verify.train.config"),
-    "Trained": "verify.train.outcome",
+    **dict.fromkeys(("Errors", "error_rates"), "verify.train.evaluate"),
+    "write_onnx": "verify.train.export",
+    **dict.fromkeys(("Epoch", "Trained"), "verify.train.outcome"),
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
     **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),
 }

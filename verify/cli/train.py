@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
         folder=out,
         resume=arguments.resume,
     )
-    network = verify.train.write_onnx(trained.module, out / "network.onnx", data.inputs.shape[1:])
+    network = verify.write_onnx(trained.module, out / "network.onnx", data.inputs.shape[1:])
     errors = None if test is None else _evaluated(network, test, config)
     found = as_data(trained, network, data, errors)
     write(found, str(out / "training.json"))
@@ -87,7 +87,7 @@ def _asked(config: verify.Training, data: verify.Dataset) -> str:
     return f"train {config.architecture} by {config.method} on {len(data)} inputs; errors are about x{clip} with {ball}"
 
 
-def _cells(epoch: verify.train.Epoch) -> tuple[str, ...]:
+def _cells(epoch: verify.Epoch) -> tuple[str, ...]:
     errors = epoch.errors
     shares = (
         ("-",) * 3 if errors is None else tuple(f"{e:.2%}" for e in (errors.clean, errors.attacked, errors.certified))
@@ -106,13 +106,13 @@ def _line(cells: tuple[str, ...]) -> str:
     return "  ".join(cell.rjust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
 
 
-def _evaluated(network: verify.Network, test: verify.Dataset, config: verify.Training) -> verify.train.Errors:
-    return verify.train.error_rates(
+def _evaluated(network: verify.Network, test: verify.Dataset, config: verify.Training) -> verify.Errors:
+    return verify.error_rates(
         network, test.inputs, test.labels, epsilon=config.epsilon, norm=config.norm, clip=config.clip, seed=config.seed
     )
 
 
-def _summary(out: Path, test: verify.Dataset | None, errors: verify.train.Errors | None) -> list[str]:
+def _summary(out: Path, test: verify.Dataset | None, errors: verify.Errors | None) -> list[str]:
     lines = [f"written to {out}: network.onnx, training.json, config.toml, checkpoint.pt"]
     if test is not None and errors is not None:
         lines.append(
@@ -123,7 +123,7 @@ def _summary(out: Path, test: verify.Dataset | None, errors: verify.train.Errors
 
 
 def as_data(
-    trained: verify.Trained, network: verify.Network, data: verify.Dataset, errors: verify.train.Errors | None
+    trained: verify.Trained, network: verify.Network, data: verify.Dataset, errors: verify.Errors | None
 ) -> dict[str, Any]:
     """The run as plain data."""
     return {
@@ -138,5 +138,5 @@ def as_data(
     }
 
 
-def _plain(errors: verify.train.Errors | None) -> dict[str, Any] | None:
+def _plain(errors: verify.Errors | None) -> dict[str, Any] | None:
     return None if errors is None else {**asdict(errors), "epsilon": str(errors.epsilon)}
