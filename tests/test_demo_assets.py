@@ -101,7 +101,7 @@ def test_no_digit_is_a_test_image_and_each_is_a_training_image_that_training_lea
 def test_an_exported_network_computes_what_torch_computes(build: Callable[[], nn.Sequential], tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = build()
-    export_onnx(model, tmp_path / "model.onnx", (1, 28, 28))
+    export_onnx(model, tmp_path / "model.onnx", (1, 28, 28), names=("image", "logits"))
     inputs = load_data(demo_digits_path()).inputs
     with torch.no_grad():
         wanted = model(inputs).numpy()
