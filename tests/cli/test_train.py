@@ -91,6 +91,6 @@ def test_a_mistake_is_one_line_and_exit_code_2(capsys, files, config, arguments,
     path = files / ("run.toml" if config else "none.toml")
     if config:
         path.write_text(config)
-    code, out, err = run(capsys, "train", path, "--data", files / "stripes.npz", "--out", files / "new", *arguments)
+    code, _, err = run(capsys, "train", path, "--data", files / "stripes.npz", "--out", files / "new", *arguments)
     assert code == 2 and words in err and err.count("\n") == 1 and err.startswith("reluproof: error: ")
     assert not (files / "new" / "network.onnx").exists()
