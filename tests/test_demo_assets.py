@@ -16,9 +16,10 @@ from torch import nn
 
 from verify.demo import demo_digits_path, demo_network_path
 from verify.demo.make_digits import make_digits
-from verify.demo.train import build_cnn, build_mlp, export
+from verify.demo.train import build_cnn, build_mlp
 from verify.errors import UsageError
 from verify.load.data import Dataset, load_data
+from verify.train.export import export_onnx
 
 NETWORKS = ("mlp", "cnn")
 FILES = (*map(demo_network_path, NETWORKS), demo_digits_path())
@@ -100,7 +101,7 @@ def test_no_digit_is_a_test_image_and_each_is_a_training_image_that_training_lea
 def test_an_exported_network_computes_what_torch_computes(build: Callable[[], nn.Sequential], tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = build()
-    export(model, tmp_path / "model.onnx")
+    export_onnx(model, tmp_path / "model.onnx", (1, 28, 28), names=("image", "logits"))
     inputs = load_data(demo_digits_path()).inputs
     with torch.no_grad():
         wanted = model(inputs).numpy()

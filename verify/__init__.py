@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from verify.errors import MissingDependency as MissingDependency
     from verify.errors import ReluproofError as ReluproofError
     from verify.errors import SoundnessError as SoundnessError
+    from verify.errors import TrainingFailed as TrainingFailed
     from verify.errors import UnsupportedOperator as UnsupportedOperator
     from verify.errors import UnsupportedProperty as UnsupportedProperty
     from verify.errors import UsageError as UsageError
@@ -66,6 +67,10 @@ if TYPE_CHECKING:
     from verify.load.vnnlib import load_property as load_property
     from verify.module import as_module as as_module
     from verify.network import Network as Network
+    from verify.plot.gallery_figure import plot_gallery as plot_gallery
+    from verify.plot.surface import Surface as Surface
+    from verify.plot.surface import surface as surface
+    from verify.plot.surface_figure import plot_surface as plot_surface
     from verify.proof.canonical import identity as identity
     from verify.proof.canonical import save_network as save_network
     from verify.proof.transfer import transfer as transfer
@@ -78,6 +83,14 @@ if TYPE_CHECKING:
     from verify.selftest.run import selftest as selftest
     from verify.specification import Query as Query
     from verify.specification import Specification as Specification
+    from verify.train.api import train as train
+    from verify.train.config import Training as Training
+    from verify.train.config import read_training as read_training
+    from verify.train.evaluate import Errors as Errors
+    from verify.train.evaluate import error_rates as error_rates
+    from verify.train.export import write_onnx as write_onnx
+    from verify.train.outcome import Epoch as Epoch
+    from verify.train.outcome import Trained as Trained
     from verify.verdict import Counterexample as Counterexample
     from verify.verdict import Evidence as Evidence
     from verify.verdict import MarginRow as MarginRow
@@ -114,6 +127,7 @@ _PUBLIC = {
             "MissingDependency",
             "ReluproofError",
             "SoundnessError",
+            "TrainingFailed",
             "UnsupportedOperator",
             "UnsupportedProperty",
             "UsageError",
@@ -126,6 +140,9 @@ _PUBLIC = {
     "load_property": "verify.load.vnnlib",
     "replays": "verify.load.replay",
     "Network": "verify.network",
+    "plot_gallery": "verify.plot.gallery_figure",
+    "plot_surface": "verify.plot.surface_figure",
+    **dict.fromkeys(("Surface", "surface"), "verify.plot.surface"),
     **dict.fromkeys(("identity", "save_network"), "verify.proof.canonical"),
     **dict.fromkeys(("Certificate", "Refused"), "verify.certificate"),
     "transfer": "verify.proof.transfer",
@@ -134,6 +151,11 @@ _PUBLIC = {
     **dict.fromkeys(("ball", "box"), "verify.region"),
     "selftest": "verify.selftest",
     "SelfTest": "verify.selftest.run",
+    "train": "verify.train",
+    **dict.fromkeys(("Training", "read_training"), "verify.train.config"),
+    **dict.fromkeys(("Errors", "error_rates"), "verify.train.evaluate"),
+    "write_onnx": "verify.train.export",
+    **dict.fromkeys(("Epoch", "Trained"), "verify.train.outcome"),
     **dict.fromkeys(("Query", "Specification"), "verify.specification"),
     **dict.fromkeys(("Counterexample", "Evidence", "MarginRow", "Result", "Verdict"), "verify.verdict"),
 }

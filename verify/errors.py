@@ -67,3 +67,7 @@ class WorkerFailed(ReluproofError):
 
 class SolverError(ReluproofError):
     """A solver refused the problem or returned something that its interface does not allow."""
+
+
+class TrainingFailed(ReluproofError):
+    """Training cannot go on: a loss or a gradient is not finite. The message says at which step, and why."""

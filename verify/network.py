@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeAlias
 
@@ -78,18 +78,7 @@ class Network:
         """The value of every node in order, for inputs ``x`` (N, *input_shape), in the dtype of ``x`` and the weights."""
         done: list[Tensor] = []
         for node in self.nodes:
-            args = [done[i] for i in node.inputs]
-            match node.operator:
-                case Input():
-                    value = x
-                case Linear() as op:
-                    value = op.apply(args[0])
-                case ReLU():
-                    value = args[0].clamp(min=0)
-                case Add():
-                    value = args[0] + args[1]
-                case Concat(axis=axis):
-                    value = torch.cat(args, dim=axis + 1)
+            value = x if isinstance(node.operator, Input) else evaluate(node.operator, [done[i] for i in node.inputs])
             done.append(value)
             yield value
 
@@ -102,6 +91,20 @@ class Network:
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> Network:
         """A copy with its floating tensors in another dtype, all tensors on another device."""
         return replace(self, nodes=tuple(_moved(node, dtype, device) for node in self.nodes))
+
+
+def evaluate(operator: Operator, args: Sequence[Tensor]) -> Tensor:
+    """The value of one operator, which is no Input, from those of the nodes that it reads; a leading axis N on all."""
+    match operator:
+        case ReLU():
+            return args[0].clamp(min=0)
+        case Add():
+            return args[0] + args[1]
+        case Concat(axis=axis):
+            return torch.cat(list(args), dim=axis + 1)
+        case Linear():
+            return operator.apply(args[0])
+    raise TypeError(f"{type(operator).__name__} has no value of its own")
 
 
 def node_tensors(node: Node) -> list[Tensor]:

@@ -58,6 +58,7 @@ def node_bounds(
     intersect: bool = True,
     within: Bounds | None = None,
     record: Record | None = None,
+    rounding: bool = True,
 ) -> Bounds:
     """Intervals of every node over the region: interval propagation, and ``tighten`` before each ReLU.
 
@@ -69,6 +70,9 @@ def node_bounds(
 
     With the semantics float32, what executions add to each node follows from the bounds so far; with ``within`` it is
     that one's, and with ``record`` that of interval bounds alone, as whoever checks the record has it.
+
+    Without ``rounding`` nothing is paid for rounding errors, nor is an overflow refused: such bounds prove nothing. They are
+    for training, where paying took longer than the bounds themselves.
     """
     require_gradual_underflow()
     executed = network.semantics == "float32"
@@ -114,12 +118,13 @@ def node_bounds(
         inputs = [values[j] for j in node.inputs]
         if executed:
             runs.append(given[i] if given else errors_of(node, inputs))
-        interval, step = propagate(node, inputs, runs[i] if executed else None)
+        interval, step = propagate(node, inputs, runs[i] if executed else None, rounding=rounding)
         values.append(interval)
         slack.append(step)
-        loss = loss + underflow(node, inputs)
+        if rounding:
+            loss = loss + underflow(node, inputs)
     bounds = Bounds(tuple(values), pre, tuple(slack), up(loss), source, evidence, tuple(runs) if executed else ())
-    if not all(bool(torch.isfinite(v.upper - v.lower).all()) for v in values):
+    if rounding and not all(bool(torch.isfinite(v.upper - v.lower).all()) for v in values):
         raise SoundnessError("bounds overflow float64: the region or the weights are too large to bound")
     return bounds
 

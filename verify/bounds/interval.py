@@ -18,15 +18,18 @@ from verify.operators import Add, Concat, Linear, ReLU, Reshape, Select
 from verify.region import centre_and_radius
 
 
-def propagate(node: Node, inputs: list[Interval], run: Tensor | None = None) -> tuple[Interval, Tensor | None]:
+def propagate(
+    node: Node, inputs: list[Interval], run: Tensor | None = None, *, rounding: bool = True
+) -> tuple[Interval, Tensor | None]:
     """The interval of ``node``, and what a backward step through it loses per unit of coefficient, if anything.
 
     ``run``: how far an execution may be from the exact value (:mod:`verify.bounds.execution`), where that is asked.
-    Recomputed with outward rounding from ``inputs``, which are trusted to hold.
+    Recomputed with outward rounding from ``inputs``, which are trusted to hold; without ``rounding`` a linear step pays
+    for none, which proves nothing and is for training.
     """
     op = node.operator
     if isinstance(op, Linear):
-        found, loss = _linear(op, inputs[0])
+        found, loss = _linear(op, inputs[0]) if rounding else (_linear_unrounded(op, inputs[0]), None)
     else:
         found, loss = _RULES[type(op)](op, inputs), None
     if run is None:
@@ -52,6 +55,13 @@ def _linear(op: Linear, x: Interval) -> tuple[Interval, Tensor | None]:
         # Twice: |mid| may exceed the magnitude that `slack` was told by a rounding.
         radius = up(radius + loss * 2.0)
     return Interval(down(centre - radius), up(centre + radius)), loss
+
+
+def _linear_unrounded(op: Linear, x: Interval) -> Interval:
+    if op.terms == 0 and isinstance(op, (Reshape, Select)):
+        return Interval(op.apply(x.lower), op.apply(x.upper))
+    centre, radius = op.apply((x.lower + x.upper) / 2), op.absolute((x.upper - x.lower) / 2)
+    return Interval(centre - radius, centre + radius)
 
 
 def _relu(_: ReLU, inputs: list[Interval]) -> Interval:

@@ -57,8 +57,10 @@ def chord(pre: Interval) -> tuple[Tensor, Tensor]:
     and for the rounding of the dot product of coefficients with intercepts.
     """
     low, high = pre.lower.clamp(max=0), pre.upper.clamp(min=0)
-    # 0 / (0 - l) when inactive; an active one has a slope of exactly 1.
-    s = torch.where(low < 0, high / (high - low).clamp(min=TINY), (pre.lower >= 0).to(high.dtype))
+    # 0 / (0 - l) when inactive; an active one has a slope of exactly 1, and nothing is divided by 0, not even unseen: the
+    # gradient of what is not chosen would be NaN.
+    width = torch.where(low < 0, (high - low).clamp(min=TINY), 1.0)
+    s = torch.where(low < 0, high / width, (pre.lower >= 0).to(high.dtype))
     return s, intercept(pre, s)
 
 

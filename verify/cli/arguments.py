@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 _EXAMPLES = """examples:
   reluproof demo
@@ -12,10 +13,12 @@ _EXAMPLES = """examples:
   reluproof certify model.onnx --data digits.npz --epsilon 0.1 --clip 0 1 --certificates proofs/
   reluproof check proofs/0.reluproof --network model.onnx
   reluproof transfer proofs/*.reluproof --out new/ finetuned.onnx
+  reluproof train config.toml --data mnist/ --out trained/ --hold-out 5000
   reluproof attack model.onnx --data digits.npz --index 0:100 --epsilon 0.1 --clip 0 1 --restarts 5 --out found/
   reluproof run model.onnx --data mnist/ --epsilon 0.1 --clip 0 1 --timeout 20 --out runs/mlp-0.1
   reluproof explain model.onnx --data digits.npz --index 7 --epsilon 0.1 --clip 0 1 --timeout 20
   reluproof radius model.onnx --data digits.npz --index 0:20 --most 0.3 --resolution 0.005 --clip 0 1 --timeout 10
+  reluproof plot surface standard.onnx robust.onnx --data digits.npz --index 0 --epsilon 0.1 --clip 0 1 --out around.svg
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
@@ -121,6 +124,12 @@ def parser(version: str) -> argparse.ArgumentParser:
     transfer.add_argument("--out", required=True, metavar="DIR", help="where certificates that still hold are written")
     transfer.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
 
+    plot = commands.add_parser("plot", help="pictures, PNG or SVG: the surface around an input, a gallery of attacks")
+    _plot(plot.add_subparsers(dest="picture", metavar="PICTURE", required=True))
+
+    train = commands.add_parser("train", help="train a network that can be certified, from a TOML config")
+    _train(train)
+
     info = commands.add_parser("info", help="what a network file holds, and its hash")
     _network(info)
     info.add_argument("--save", metavar="FILE", help="write the network's canonical file, which `check` reads")
@@ -139,8 +148,31 @@ def parser(version: str) -> argparse.ArgumentParser:
     return top
 
 
-def _network(command: argparse.ArgumentParser) -> None:
-    command.add_argument("model", help=".onnx[.gz], .pt/.pth, .pt2, .safetensors or .npz")
+def _plot(pictures: Any) -> None:
+    surface = pictures.add_parser("surface", help="margin or loss around one input, a panel for each network")
+    _network(surface, count="+")
+    _question(surface, index="0")
+    surface.add_argument("--quantity", default="margin", help="margin (default) or loss")
+    surface.add_argument(
+        "--reach", type=float, default=1.5, metavar="N", help="how far the plane goes, in epsilons (default 1.5)"
+    )
+    surface.add_argument("--points", type=int, default=41, metavar="N", help="in each direction (default 41)")
+    surface.add_argument("--seed", type=int, default=0, help="of the random direction (default 0)")
+
+    gallery = pictures.add_parser("gallery", help="inputs, what an attack changes, magnified, and the results")
+    _network(gallery)
+    _question(gallery, index="0:8")
+    gallery.add_argument("--method", default="apgd", help="the attack: as for `attack`")
+    gallery.add_argument("--restarts", type=int, default=1, metavar="N", help="runs for each input (default 1)")
+    gallery.add_argument("--steps", type=int, default=40, metavar="N", help="steps of each run (default 40)")
+    gallery.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
+    for picture in (surface, gallery):
+        picture.add_argument("--out", required=True, metavar="FILE", help="the picture: .png or .svg")
+        _machine(picture)
+
+
+def _network(command: argparse.ArgumentParser, *, count: str | None = None) -> None:
+    command.add_argument("model", nargs=count, help=".onnx[.gz], .pt/.pth, .pt2, .safetensors or .npz")
     command.add_argument(
         "--arch", metavar="MODULE:CALLABLE", help="builds the torch module that a state dict belongs to"
     )
@@ -166,10 +198,14 @@ def _question(
 
 
 def _machine(command: argparse._ActionsContainer) -> None:
+    _workers(command)
+    command.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, the only one so far")
+
+
+def _workers(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--workers", type=int, metavar="N", help="cores used at once (default: OMP_NUM_THREADS, or as many as are idle)"
     )
-    command.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu, the only one so far")
 
 
 def _semantics(command: argparse._ActionsContainer) -> None:
@@ -228,3 +264,24 @@ def _attack(command: argparse.ArgumentParser) -> None:
     group.add_argument("--out", metavar="DIR", help="write the counterexamples to DIR/counterexamples.npz")
     group.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     _machine(group)
+
+
+def _train(command: argparse.ArgumentParser) -> None:
+    command.add_argument("config", metavar="CONFIG.toml", help="what to do: docs/training.md says its keys")
+    command.add_argument(
+        "--data", required=True, help="to train on: .npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
+    )
+    command.add_argument(
+        "--out", required=True, metavar="DIR", help="for network.onnx, training.json and the checkpoint"
+    )
+    command.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    command.add_argument(
+        "--hold-out", type=int, default=0, metavar="N", help="do not train on the last N inputs, and watch their errors"
+    )
+    command.add_argument(
+        "--test", metavar="DATA", help="evaluate the trained network on this (of a folder, its test split)"
+    )
+    command.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")
+    command.add_argument("--scale", help="multiply the stored inputs by this, 1/255 say")
+    command.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+    _workers(command)

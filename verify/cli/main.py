@@ -24,7 +24,9 @@ _COMMANDS = {
     "radius": "verify.cli.radius",
     "run": "verify.cli.run",
     "demo": "verify.cli.demo",
+    "plot": "verify.cli.plot",
     "selftest": "verify.cli.selftest",
+    "train": "verify.cli.train",
     "transfer": "verify.cli.transfer",
     "verify": "verify.cli.verify",
 }
@@ -39,8 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser(__version__).parse_args(words)
     try:
         arguments.begun = begun
-        if "workers" in arguments:
+        if "device" in arguments:
             check_device(arguments.device)
+        if "workers" in arguments:
             arguments.workers = use_workers(arguments.workers)
         return int(import_module(_COMMANDS[arguments.command]).run(arguments))
     except SoundnessError as error:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from verify.load.data import Dataset, load_data
+from verify.train.export import export_onnx
 
 SEED = 20240229
 EPSILON = 0.1
@@ -175,28 +175,6 @@ def error_rates(model: nn.Sequential, data: Dataset, epsilon: float) -> dict[str
     return {kind: 100 * count / len(data) for kind, count in wrong.items()}
 
 
-def export(model: nn.Sequential, path: Path) -> None:
-    """Write ``model`` as one ONNX file with a free batch axis."""
-    with warnings.catch_warnings():
-        # Of torch's two exporters the older one is meant: it needs no further package and writes a single file.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        _export(model, path)
-
-
-def _export(model: nn.Sequential, path: Path) -> None:
-    torch.onnx.export(
-        model.eval(),
-        (torch.zeros(1, 1, 28, 28),),
-        path,
-        dynamo=False,
-        opset_version=17,
-        verbose=False,
-        input_names=["image"],
-        output_names=["logits"],
-        dynamic_axes={"image": {0: "batch"}, "logits": {0: "batch"}},
-    )
-
-
 def main() -> None:
     """Read the command line, train, evaluate and export."""
     parser = argparse.ArgumentParser(description="Train the demo networks on MNIST.")
@@ -216,7 +194,7 @@ def main() -> None:
             for epsilon in (0.05, EPSILON):
                 log.info("%s test, epsilon %g: %s", recipe.name, epsilon, error_rates(model, test, epsilon))
                 log.info("%s digits, epsilon %g: %s", recipe.name, epsilon, error_rates(model, digits, epsilon))
-            export(model, arguments.out / f"{recipe.name}.onnx")
+            export_onnx(model, arguments.out / f"{recipe.name}.onnx", (1, 28, 28), names=("image", "logits"))
 
 
 if __name__ == "__main__":

@@ -145,7 +145,7 @@ def module_of(state: State, arch: str | Callable[[], nn.Module] | None, source: 
         )
     if isinstance(arch, str) and arch in NAMED:
         return NAMED[arch](state)
-    module = _built(arch)
+    module = build_module(arch)
     try:
         module.load_state_dict(dict(state), strict=True)
     except RuntimeError as error:
@@ -154,7 +154,8 @@ def module_of(state: State, arch: str | Callable[[], nn.Module] | None, source: 
     return module
 
 
-def _built(arch: str | Callable[[], nn.Module]) -> nn.Module:
+def build_module(arch: str | Callable[[], nn.Module]) -> nn.Module:
+    """The module that ``arch`` names or builds. Raises UsageError or LoadError where it does not."""
     build: Any = arch
     if isinstance(arch, str):
         if ":" not in arch:
