@@ -68,6 +68,9 @@ if TYPE_CHECKING:
     from verify.module import as_module as as_module
     from verify.network import Network as Network
     from verify.plot.gallery_figure import plot_gallery as plot_gallery
+    from verify.plot.radii_figure import Radii as Radii
+    from verify.plot.radii_figure import plot_radii as plot_radii
+    from verify.plot.radii_figure import read_radii as read_radii
     from verify.plot.surface import Surface as Surface
     from verify.plot.surface import surface as surface
     from verify.plot.surface_figure import plot_surface as plot_surface
@@ -141,6 +144,7 @@ _PUBLIC = {
     "replays": "verify.load.replay",
     "Network": "verify.network",
     "plot_gallery": "verify.plot.gallery_figure",
+    **dict.fromkeys(("Radii", "plot_radii", "read_radii"), "verify.plot.radii_figure"),
     "plot_surface": "verify.plot.surface_figure",
     **dict.fromkeys(("Surface", "surface"), "verify.plot.surface"),
     **dict.fromkeys(("identity", "save_network"), "verify.proof.canonical"),

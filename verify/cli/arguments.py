@@ -166,8 +166,14 @@ def _plot(pictures: Any) -> None:
     gallery.add_argument("--restarts", type=int, default=1, metavar="N", help="runs for each input (default 1)")
     gallery.add_argument("--steps", type=int, default=40, metavar="N", help="steps of each run (default 40)")
     gallery.add_argument("--seed", type=int, default=0, help="of every random choice (default 0)")
-    for picture in (surface, gallery):
+
+    radii = pictures.add_parser(
+        "radii", help="certified and attacked error against the radius, a curve for each network"
+    )
+    radii.add_argument("radii", nargs="+", metavar="FILE", help="what `radius --json` wrote")
+    for picture in (surface, gallery, radii):
         picture.add_argument("--out", required=True, metavar="FILE", help="the picture: .png or .svg")
+    for picture in (surface, gallery):
         _machine(picture)
 
 

@@ -1,4 +1,4 @@
-"""``reluproof plot``: a picture of the surface around an input, or a gallery of attacked images."""
+"""``reluproof plot``: the surface around an input, a gallery of attacked images, or error against radius."""
 
 from __future__ import annotations
 
@@ -68,4 +68,14 @@ def _gallery(arguments: argparse.Namespace) -> str:
     return f"{report.method}: clean error {report.clean_error:.1%}, attacked error {report.attacked_error:.1%}"
 
 
-_PICTURES = {"surface": _surface, "gallery": _gallery}
+def _radii(arguments: argparse.Namespace) -> str:
+    curves = [verify.read_radii(path) for path in arguments.radii]
+    verify.plot_radii(curves, arguments.out)
+    return "\n".join(
+        f"{one.name}: error under attack at {float(one.most):g} between {one.attacked_error(one.most):.1%} and "
+        f"{one.certified_error(one.most):.1%}"
+        for one in curves
+    )
+
+
+_PICTURES = {"surface": _surface, "gallery": _gallery, "radii": _radii}

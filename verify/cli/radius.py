@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     ]
     if arguments.json:
         entries = [{"index": i, **as_data(one)} for i, one in zip(question.index, found, strict=True)]
-        asked = {**identity(question), "resolution": arguments.resolution}
+        asked = {**identity(question), "resolution": str(found[0].resolution), "most": str(found[0].most)}
         write({**asked, "radii": entries}, arguments.json)
     if arguments.json != "-":
         print(report(question, found))
