@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from verify.load.vnnlib import load_property as load_property
     from verify.module import as_module as as_module
     from verify.network import Network as Network
+    from verify.plot.gallery_figure import plot_counterexamples as plot_counterexamples
     from verify.plot.gallery_figure import plot_gallery as plot_gallery
     from verify.plot.radii_figure import Radii as Radii
     from verify.plot.radii_figure import plot_radii as plot_radii
@@ -143,7 +144,7 @@ _PUBLIC = {
     "load_property": "verify.load.vnnlib",
     "replays": "verify.load.replay",
     "Network": "verify.network",
-    "plot_gallery": "verify.plot.gallery_figure",
+    **dict.fromkeys(("plot_counterexamples", "plot_gallery"), "verify.plot.gallery_figure"),
     **dict.fromkeys(("Radii", "plot_radii", "read_radii"), "verify.plot.radii_figure"),
     "plot_surface": "verify.plot.surface_figure",
     **dict.fromkeys(("Surface", "surface"), "verify.plot.surface"),

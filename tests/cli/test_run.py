@@ -32,6 +32,14 @@ def test_run_says_what_became_of_the_inputs(capsys, folder):
     assert err == ""  # nothing was left to do, so there was nothing to show
 
 
+def test_counterexamples_of_images_are_drawn(capsys, folder):
+    pytest.importorskip("matplotlib")
+    words = ["run", *ASK, "--index", "0:60", "--epsilon", "0.05", "--method", "crown", "--out", str(folder), "--resume"]
+    assert main(words) == 0
+    drawn = "counterexamples drawn" in capsys.readouterr().out
+    assert drawn == (folder / "counterexamples.png").exists() == any((folder / "counterexamples").glob("*.npy"))
+
+
 def test_progress_is_plain_lines_where_there_is_no_terminal(capsys, tmp_path):
     assert main(["run", *ASK, "--index", "0:5", "--epsilon", "0.01", "--out", str(tmp_path / "run")]) == 0
     err = capsys.readouterr().err

@@ -7,7 +7,7 @@ import sys
 import time
 
 import verify
-from verify.cli.inputs import read_question
+from verify.cli.inputs import Question, read_question
 from verify.cli.output import write
 from verify.cli.text import number, seconds, table
 
@@ -36,7 +36,25 @@ def run(arguments: argparse.Namespace) -> int:
         **options,
         certificates=arguments.certificates,
     )
-    return finished(done, arguments.json)
+    code = finished(done, arguments.json)
+    _draw(done, question, quiet=arguments.json == "-")
+    return code
+
+
+def _draw(done: verify.Run, question: Question, *, quiet: bool) -> None:
+    """``counterexamples.png`` beside the journal, where the inputs are images and matplotlib is there."""
+    shape = question.data.inputs.shape[1:]
+    if len(shape) not in (2, 3) or (len(shape) == 3 and shape[0] not in (1, 3)):
+        return
+    file = done.folder / "counterexamples.png"
+    try:
+        drawn = verify.plot_counterexamples(done, question.data, file)
+    except verify.MissingDependency as error:
+        words = str(error)
+    else:
+        words = f"{drawn} counterexamples drawn in {file}" if drawn else ""
+    if words and not quiet:
+        print(words)
 
 
 def finished(done: verify.Run, json: str | None) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -19,36 +22,79 @@ _SIDE = 1.15  # inches of an image
 Image = npt.NDArray[np.float64]
 
 
+@dataclass(frozen=True)
+class Column:
+    """One image: before and after, its label, its class as it is, and that of the result, None where none was found."""
+
+    before: Image
+    after: Image
+    label: int
+    predicted: int
+    called: int | None
+
+
 def plot_gallery(report: verify.AttackReport, inputs: Any, path: str | Path, *, title: str = "") -> None:
     """Draw the points of ``report`` beside the ``inputs`` that were attacked, into ``path``, a PNG or SVG file.
 
     ``inputs`` (N, H, W), (N, 1, H, W) or (N, 3, H, W), at most 16: a column each. The change is magnified so that the largest of
     all spans the scale. Where no counterexample was found, the lowest point met is shown. Raises UsageError for other shapes.
     """
-    check(path)
     before = _images(inputs)
     if len(before) != len(report.inputs):
         raise verify.UsageError(
             f"the report is about {len(report.inputs)} inputs, {len(before)} are given: give the same"
         )
     after = report.points.numpy().reshape(before.shape)
-    low, high = (before.min(), before.max()) if report.clip is None else (float(end) for end in report.clip)
+    columns = [
+        Column(x, y, one.label, one.predicted, None if one.counterexample is None else one.counterexample.predicted)
+        for x, y, one in zip(before, after, report.inputs, strict=True)
+    ]
+    clip = None if report.clip is None else (float(report.clip[0]), float(report.clip[1]))
+    draw_gallery(columns, path, clip=clip, title=f"{title}: {_asked(report)}" if title else _asked(report))
+
+
+def plot_counterexamples(run: verify.Run, data: verify.Dataset, path: str | Path) -> int:
+    """Draw the first 16 counterexamples of ``run``, which was about ``data``, into ``path``; how many there were to draw.
+
+    Inputs that are misclassified as they are have none to show. Raises as :func:`plot_gallery`; with 0 nothing is written.
+    """
+    found = [(r, w) for r in run.records.values() if (w := r.counterexample) is not None and not r.misclassified][:MOST]
+    if not found:
+        return 0
+    before = _images(data.inputs[[record.index for record, _ in found]])
+    after = [np.load(run.folder / witness.name).reshape(before.shape[1:]) for _, witness in found]
+    columns = [
+        Column(x, y, record.label, record.label, witness.predicted)
+        for x, y, (record, witness) in zip(before, after, found, strict=True)
+    ]
+    region = run.identity["region"]
+    clip = None if region["clip"] is None else (float(Fraction(region["clip"][0])), float(Fraction(region["clip"][1])))
+    draw_gallery(columns, path, clip=clip, title=f"counterexamples within {float(Fraction(region['epsilon'])):g}")
+    return len(found)
+
+
+def draw_gallery(
+    columns: Sequence[Column], path: str | Path, *, clip: tuple[float, float] | None, title: str = ""
+) -> None:
+    """A column for each image: the input, the change, the result. ``clip``: the range of the grey scale, if it is known."""
+    check(path)
+    before, after = (np.stack([getattr(c, name) for c in columns]) for name in ("before", "after"))
+    low, high = (before.min(), before.max()) if clip is None else clip
     most = float(np.abs(after - before).max()) or 1.0
-    figure = new_figure(_SIDE * len(before) + 1.6, 3 * _SIDE + 1.1)
-    panels = figure.subplots(3, len(before), squeeze=False)
-    for column, one in enumerate(report.inputs):
-        _show(panels[0, column], before[column], low, high)
-        shown = _show_change(panels[1, column], after[column] - before[column], most)
-        _show(panels[2, column], after[column], low, high)
-        panels[0, column].set_title(f"class {one.label}, called {one.predicted}", fontsize="small")
-        found = one.counterexample
-        panels[2, column].set_xlabel("none found" if found is None else f"called {found.predicted}", fontsize="small")
+    figure = new_figure(_SIDE * len(columns) + 1.6, 3 * _SIDE + 1.1)
+    panels = figure.subplots(3, len(columns), squeeze=False)
+    for k, column in enumerate(columns):
+        _show(panels[0, k], column.before, low, high)
+        shown = _show_change(panels[1, k], column.after - column.before, most)
+        _show(panels[2, k], column.after, low, high)
+        panels[0, k].set_title(f"class {column.label}, called {column.predicted}", fontsize="small")
+        panels[2, k].set_xlabel("none found" if column.called is None else f"called {column.called}", fontsize="small")
     magnified = (high - low) / (2 * most)
     for row, words in enumerate(("input", f"change\n(magnified {magnified:.3g} times)", "result")):
         panels[row, 0].set_ylabel(words)
     if shown is not None:
         figure.colorbar(shown, ax=list(panels[1]), pad=0.01, label="change\n(units of the input)")
-    figure.suptitle(f"{title}: {_asked(report)}" if title else _asked(report), fontsize="medium")
+    figure.suptitle(title, fontsize="medium")
     save(figure, path)
 
 
