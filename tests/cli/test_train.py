@@ -63,7 +63,7 @@ def test_a_run_is_not_overwritten_but_resumed(capsys, files):
     assert run(capsys, *ask)[0] == 0
     before = (files / "out" / "network.onnx").read_bytes()
     code, _, err = run(capsys, *ask)
-    assert code == 2 and "holds the checkpoint of another run: go on with --resume" in err
+    assert code == 2 and "is the checkpoint of another run: resume it, or give another folder" in err
     code, out, _ = run(capsys, *ask, "--resume", "--json")
     assert code == 0 and json.loads(out)["test"] is None
     assert (files / "out" / "network.onnx").read_bytes() == before

@@ -168,7 +168,9 @@ def test_the_checkpoint_of_the_last_good_epoch_is_left_and_named(tmp_path, value
         ("mlp", stripes(32), {"epsilon": "0.9", "stretch": 2.0}, "no two points of clip"),
         ("nets", stripes(32), {}, "unknown architecture 'nets': choose from mlp"),
         ("json:dumps", stripes(32), {}, "calling it without arguments failed"),
-        (nn.Sequential(nn.Flatten(), nn.Sigmoid()), stripes(32), {}, "Sigmoid"),
+        (nn.Sequential(nn.Flatten(), nn.Linear(36, 3), nn.Sigmoid()), stripes(32), {}, "Sigmoid"),
+        (nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(36, 3)), stripes(32), {}, "p=0.5 in training mode"),
+        (nn.Sequential(nn.Flatten()), stripes(32), {}, "there is nothing to train"),
     ],
 )
 def test_misuse_is_refused_before_the_first_epoch(made, data, change, words):
@@ -182,6 +184,18 @@ def test_a_device_that_is_absent_is_refused():
     if not torch.cuda.is_available():
         with pytest.raises(verify.UsageError, match="device is 'cuda', and torch finds none here"):
             verify.train(module("mlp"), stripes(32), replace(CONFIG, device="cuda"))
+
+
+def test_float64_inputs_train_a_float32_module():
+    data = stripes(32)
+    trained = verify.train(module("mlp"), replace(data, inputs=data.inputs.double()), replace(CONFIG, epochs=1))
+    assert torch.equal(weights(trained), weights(verify.train(module("mlp"), data, replace(CONFIG, epochs=1))))
+
+
+def test_the_checkpoint_of_a_run_is_not_overwritten_by_another(tmp_path):
+    verify.train(module("mlp"), stripes(32), replace(CONFIG, epochs=1), folder=tmp_path)
+    with pytest.raises(verify.UsageError, match="is the checkpoint of another run"):
+        verify.train(module("mlp"), stripes(32), CONFIG, folder=tmp_path)
 
 
 def test_resume_needs_a_folder(tmp_path):

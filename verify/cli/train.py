@@ -27,7 +27,6 @@ def run(arguments: argparse.Namespace) -> int:
     data, watched = _data(arguments)
     test = None if arguments.test is None else _load(arguments, arguments.test, "test")
     out = Path(arguments.out)
-    _refuse_to_overwrite(out, arguments.resume)
     quiet = arguments.json == "-"
     if not quiet:
         print(
@@ -72,13 +71,6 @@ def _data(arguments: argparse.Namespace) -> tuple[verify.Dataset, verify.Dataset
 def _load(arguments: argparse.Namespace, spec: str, split: Any) -> verify.Dataset:
     scale = None if arguments.scale is None else float(verify.parse_decimal(arguments.scale, "scale"))
     return verify.load_data(spec, label_column=arguments.label_column, split=split, scale=scale)
-
-
-def _refuse_to_overwrite(out: Path, resume: bool) -> None:
-    if not resume and (out / "checkpoint.pt").exists():
-        raise verify.UsageError(
-            f"{out} holds the checkpoint of another run: go on with --resume, or give another --out"
-        )
 
 
 def _asked(config: verify.Training, data: verify.Dataset) -> str:

@@ -41,8 +41,9 @@ def train(
     ``resume`` goes on from it: on a CPU to the same bits as without the interruption.
 
     Returns the trained module, its network and the history. Raises UsageError for what does not fit (labels outside the
-    scores, a batch larger than the data, a device that is absent, a checkpoint of another run), UnsupportedOperator for a
-    layer that bounds do not know, and TrainingFailed when a loss is not finite; the last checkpoint is kept.
+    scores, a batch larger than the data, a device that is absent, a folder with the checkpoint of another run),
+    UnsupportedOperator for a layer that bounds do not know, and TrainingFailed when a loss is not finite; the last
+    checkpoint is kept.
     """
     _check(data, config)
     if resume and folder is None:
@@ -54,6 +55,8 @@ def train(
     identity = "" if where is None else fingerprint(state, data, config)
     if where is not None and resume:
         restore(state, where, identity)
+    elif where is not None and where.exists():
+        raise UsageError(f"{where} is the checkpoint of another run: resume it, or give another folder")
 
     def done(after: State) -> None:
         if where is not None:
@@ -106,7 +109,11 @@ def _module(module: nn.Module | str | None, config: Training) -> nn.Module:
 
 
 def _traced(module: nn.Module, data: Dataset) -> Live:
-    """The traced module; labels that it has no score for are refused before the first epoch."""
+    """The traced module; one without weights, and labels that it has no score for, are refused before the first epoch."""
+    if not any(weight.requires_grad for weight in module.parameters()):
+        raise UsageError(
+            f"{type(module).__name__} has no parameter that requires a gradient: there is nothing to train"
+        )
     live = trace(module, data.inputs.shape[1:])
     most = int(data.labels.max())
     if most >= live.outputs:

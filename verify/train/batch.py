@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TypeAlias
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -77,8 +76,3 @@ def region_of(x: Tensor, region: Region) -> Box:
     """The region around ``x`` (B, *shape), in its dtype and on its device."""
     found = region if isinstance(region, Box) else ball(x.detach(), region, clip=(0, 1))
     return found.to(dtype=x.dtype, device=x.device)
-
-
-def seeded(generator: torch.Generator | None) -> torch.Generator:
-    """The generator, or one of the seed 0."""
-    return torch.Generator().manual_seed(0) if generator is None else generator

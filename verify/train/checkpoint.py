@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import asdict
 from fractions import Fraction
 from pathlib import Path
@@ -26,8 +25,8 @@ def fingerprint(state: State, data: Dataset, settings: Training) -> str:
     """SHA-256 of the config, the module's layout and the training data: what a checkpoint is of."""
     found = hashlib.sha256(settings.identity.encode())
     found.update(repr([(k, tuple(v.shape), str(v.dtype)) for k, v in state.module.state_dict().items()]).encode())
-    found.update(data.inputs.contiguous().numpy().tobytes())
-    found.update(data.labels.contiguous().numpy().tobytes())
+    for stored in (data.inputs, data.labels):
+        found.update(stored.contiguous().numpy().data)
     return found.hexdigest()
 
 
@@ -47,7 +46,7 @@ def save(state: State, path: Path, identity: str) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         torch.save(content, partial)
-        os.replace(partial, path)  # noqa: PTH105 (Path.replace is the same call, and this one is the atomic one by name)
+        partial.replace(path)
     except OSError as error:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from verify.errors import LoadError, TrainingFailed
+from verify.errors import LoadError, TrainingFailed, UnsupportedOperator
 from verify.load.dataset import Dataset
 from verify.load.pytorch import from_torch
 from verify.region import ball
@@ -63,7 +63,7 @@ def run(
     Raises TrainingFailed, naming step, epoch and cause, when a loss or a gradient is not finite: the module then has the
     weights from before that step.
     """
-    device = torch.device(settings.device)
+    like = next(state.module.parameters())
     batches = len(data) // settings.batch
     while state.epoch < settings.epochs:
         begun = time.perf_counter()
@@ -76,7 +76,7 @@ def run(
         for k in range(batches):
             rows = order[k * settings.batch : (k + 1) * settings.batch]
             ramp = ramp_at(settings, state.epoch + k / batches)
-            x, y = data.inputs[rows].to(device), data.labels[rows].to(device)
+            x, y = data.inputs[rows].to(like), data.labels[rows].to(like.device)
             total += _step(state, live, x, y, Moment(settings, ramp, state.points))
         radius = float(radius_at(settings, ramp))
         state.epoch += 1
@@ -91,6 +91,8 @@ def _step(state: State, live: Live, x: Tensor, y: Tensor, now: Moment) -> float:
     settings = now.settings
     try:
         bound = live.bind(x)
+    except UnsupportedOperator:
+        raise
     except LoadError as error:  # a weight became infinite in the step before
         raise _failed(state, now, str(error)) from None
     region = ball(x, radius_at(settings, now.ramp), norm=settings.norm, clip=settings.clip).to(dtype=x.dtype)

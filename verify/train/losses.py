@@ -1,7 +1,7 @@
 """The losses: scalars over a batch, each usable alone in any training loop.
 
-All take ``model, x, labels, region``: a module (or :class:`~verify.train.live.Live`, or a network), inputs (B, *shape),
-labels (B,), and the region of each input or the radius of an l_inf ball inside [0, 1]. ``kappa`` is the weight of the
+All but the first take ``model, x, labels, region``: a module (or :class:`~verify.train.live.Live`, or a network), inputs
+(B, *shape), labels (B,), and the region of each input or the radius of an l_inf ball inside [0, 1]. ``kappa`` is the weight of the
 clean loss. Bounds are :mod:`verify.bounds`'s own. Raises UsageError for labels outside the scores and for a radius that
 does not fit, UnsupportedOperator for a layer that bounds do not know.
 """
@@ -18,16 +18,16 @@ from verify.bounds.nouns import Bounds
 from verify.errors import UsageError
 from verify.region import Box, LinfBall
 from verify.specification import Specification
-from verify.train.batch import Batch, Model, Region, batch_of, seeded
+from verify.train.batch import Batch, Model, Region, batch_of
 from verify.train.margins import dual_margins, from_intervals, from_lines, interval_margins
 from verify.train.points import one_step, random_points, several_steps
 
 _POINT = 1e-6  # intervals of margins that are narrower count as points
 
 
-def standard_loss(model: Model, x: Tensor, labels: Tensor, region: Region = 0.0) -> Tensor:
-    """Cross-entropy at the inputs; the region is not looked at."""
-    return batch_of(model, x, labels, region).clean()
+def standard_loss(model: Model, x: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy at the inputs."""
+    return batch_of(model, x, labels, Box(x, x, x, x)).clean()
 
 
 def noise_loss(
@@ -36,12 +36,12 @@ def noise_loss(
     labels: Tensor,
     region: Region,
     *,
+    generator: torch.Generator,
     alpha: float = 0.5,
-    generator: torch.Generator | None = None,
 ) -> Tensor:
     """``alpha J(x) + (1 - alpha) J(x + noise)``: the baseline, a random point of the region."""
     batch = batch_of(model, x, labels, region)
-    return _blend(alpha, batch, batch.at(random_points(batch.region, seeded(generator))))
+    return _blend(alpha, batch, batch.at(random_points(batch.region, generator)))
 
 
 def fgsm_loss(model: Model, x: Tensor, labels: Tensor, region: Region, *, alpha: float = 0.5) -> Tensor:

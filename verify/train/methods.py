@@ -44,7 +44,7 @@ class Method:
 
 
 def _standard(bound: Bound, x: Tensor, y: Tensor, region: Box, now: Moment) -> Tensor:
-    return losses.standard_loss(bound, x, y, region)
+    return losses.standard_loss(bound, x, y)
 
 
 def _noise(bound: Bound, x: Tensor, y: Tensor, region: Box, now: Moment) -> Tensor:
