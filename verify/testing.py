@@ -58,6 +58,7 @@ def assert_certified(
 
     Arguments and errors are those of :func:`verify.certify`. An unknown verdict fails too, and says why it is unknown.
     """
+    __tracebackhide__ = True  # pytest shows the test, not this
     result = _certified(model, x, label, {"epsilon": epsilon, "clip": clip, "norm": norm, **options})
     if result.verdict is not verify.Verdict.VERIFIED:
         raise AssertionError(_message(result, f"not certified within {norm} {epsilon}"))
@@ -75,6 +76,7 @@ def assert_not_falsified(
     **options: Any,
 ) -> verify.Result:
     """Fail if an input within ``epsilon`` of ``x`` was found that is not classified as ``label``; the result otherwise."""
+    __tracebackhide__ = True  # pytest shows the test, not this
     result = _certified(model, x, label, {"epsilon": epsilon, "clip": clip, "norm": norm, **options})
     if result.counterexample is not None:
         raise AssertionError(_message(result, f"falsified within {norm} {epsilon}"))

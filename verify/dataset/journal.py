@@ -21,6 +21,7 @@ from verify.dataset.record import File, Record, record_of
 from verify.errors import LoadError, UsageError
 
 NAME, FORMAT = "journal.jsonl", 1
+_APPEND = os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)  # Windows would write line ends of its own
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Journal:
     def _opened(self, asked: Mapping[str, Any], *, resume: bool) -> Past:
         run: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **asked}))
         if not self.path.exists() or not self.path.stat().st_size:
-            self._file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+            self._file = os.open(self.path, _APPEND | os.O_CREAT, 0o644)
             self._write([_line("run", run)])
             _sync_folder(self.path.parent)
             return Past(run, {}, ())
@@ -110,7 +111,7 @@ class Journal:
                 f"{str(self.path.parent)!r} holds another run ({'; '.join(other[:4])}): none of its records may be used "
                 "for this one. Name another folder"
             )
-        self._file = os.open(self.path, os.O_WRONLY | os.O_APPEND)
+        self._file = os.open(self.path, _APPEND)
         if past.torn:
             os.ftruncate(self._file, past.size)
             os.fsync(self._file)
