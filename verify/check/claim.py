@@ -83,7 +83,7 @@ def in_words(claim: Claim, network: str, regions: list[str], margins: dict[int, 
             clauses = ", ".join(str(k) for k, owner in enumerate(claim.region_of) if owner == number)
             lines.append(f"  region {number}, {region}: clauses {clauses}")
     for clause in range(len(claim.margins)):
-        number = margins.get(clause, 0.0)
-        found = f"margin at least {number!r}" if number > 0 else "refuted, with no number derived"
+        derived = margins.get(clause, 0.0)
+        found = f"margin at least {derived!r}" if derived > 0 else "refuted, with no number derived"
         lines.append(f"  {claim.name(clause)}: {found}")
     return "\n".join(lines)
