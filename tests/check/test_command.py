@@ -86,3 +86,16 @@ def test_with_assertions_off_the_verdicts_are_the_same(files: dict[str, str]) ->
 def test_no_check_is_an_assert() -> None:
     for file in (ROOT / "verify" / "check").glob("*.py"):
         assert "assert " not in file.read_text(encoding="utf-8"), file
+
+
+# Lines of the checker and of its reader of ONNX, blank ones and documentation included: its worth is that all of it can be read.
+MOST = {"checker": 1650, "reader": 500}
+
+
+def test_the_checker_stays_small() -> None:
+    """Whoever makes one of these larger says why a reader's time is well spent on it."""
+    lines = dict.fromkeys(MOST, 0)
+    for file in (ROOT / "verify" / "check").glob("*.py"):
+        part = "reader" if file.name in ("onnx_reader.py", "protobuf.py") else "checker"
+        lines[part] += len(file.read_text(encoding="utf-8").splitlines())
+    assert {part: count for part, count in lines.items() if count > MOST[part]} == {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
-import lzma
 import resource
 import time
 import zlib
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -18,74 +19,62 @@ from verify.check import check
 GOOD = example().data()
 
 
-def test_compressed_files_are_read() -> None:
-    for data in (zlib.compress(GOOD, 9), lzma.compress(GOOD)):
-        assert check(data, NETWORK).accepted
-
-
-def header_of(data: bytes) -> tuple[dict, bytes]:
-    size = int.from_bytes(data[:8], "little")
-    return json.loads(data[8 : 8 + size]), data[8 + size :]
-
-
-def changed(name: str, **entry: object) -> bytes:
-    header, arrays = header_of(GOOD)
-    header[name] = {**header.get(name, {}), **entry}
-    return container(dumps(header), arrays)
-
-
-def test_a_header_of_any_length_is_told_from_a_zlib_stream() -> None:
-    header, arrays = header_of(GOOD)
-    text = dumps(header)
-    text += " " * ((0x78 - len(text)) % 256)
-    data = container(text, arrays)
-    assert data[:1] == b"x"
+@pytest.mark.parametrize("data", [zlib.compress(GOOD, 9), gzip.compress(GOOD)], ids=["zlib", "gzip"])
+def test_compressed_files_are_read(data: bytes) -> None:
     assert check(data, NETWORK).accepted
 
 
-SIZE = int.from_bytes(GOOD[:8], "little")
+SIZE = int.from_bytes(GOOD[8:16], "little")
+TEXT, ARRAYS = GOOD[16 : 16 + SIZE].decode(), GOOD[16 + SIZE : -32]
+
+
+def changed(dtype: object = None, shape: object = None, **more: object) -> bytes:
+    """The file with another entry for its first array."""
+    document = json.loads(TEXT)
+    document["arrays"][0] = [dtype or document["arrays"][0][0], document["arrays"][0][1] if shape is None else shape]
+    return container(dumps({**document, **more}), ARRAYS)
+
+
+def hashed(data: bytes) -> bytes:
+    return data + sha256(data).digest()
+
+
 UNREADABLE = {
     "nothing": (b"", "not a container"),
     "text": (b"certificate", "not a container"),
-    "a header that is longer than the file": (
-        (2**32 - 1).to_bytes(8, "little")[:4] + b"\0\0\0\0{}",
-        "a header of 4294967295 bytes",
+    "the magic alone": (b"reluprf2", "not a container"),
+    "another version": (hashed(GOOD[:7] + b"1" + GOOD[8:-32]), "not a container: it does not begin with reluprf2"),
+    "cut short": (GOOD[:-1], "damaged: the SHA-256 at its end"),
+    "trailing bytes": (GOOD + b"\0", "damaged: the SHA-256 at its end"),
+    "bytes after the arrays": (container(TEXT, ARRAYS + b"\0"), "1 bytes follow the last array"),
+    "arrays cut short": (container(TEXT, ARRAYS[:-1]), "ends at byte"),
+    "a document that is longer than the file": (hashed(GOOD[:8] + b"\xff" * 8 + GOOD[16:-32]), "a document of 1844674"),
+    "a name that occurs twice": (container('{"format":1,' + TEXT[1:], ARRAYS), "a name occurs twice"),
+    "a huge shape": (changed(shape=[2**40, 2**17]), "ends at byte"),
+    "sizes that wrap around": (changed(shape=[2**32, 2**32, 4]), "ends at byte"),
+    "an integer of many digits": (container('{"0":' + "9" * 10**6 + "}"), "not an integer of fewer than 18 digits"),
+    "a negative size": (changed(shape=[-1]), "integers >= 0"),
+    "a size that is true": (changed(shape=[True]), "integers >= 0"),
+    "many axes": (changed(shape=[1] * 9), "at most 8 integers"),
+    "an unknown dtype": (changed(dtype="BF16"), "KeyError: 'BF16'"),
+    "an entry of an array with more": (
+        container('{"format":"reluproof certificate","arrays":[["U8",[],0]]}'),
+        "unpack",
     ),
-    "a header over the limit": ((2**27).to_bytes(8, "little") + b"{" + bytes(100), "a header of 134217728 bytes"),
-    "cut short": (GOOD[:-1], "is not the bytes"),
-    "trailing bytes": (GOOD + b"\0", "1 bytes follow the last array"),
-    "a name that occurs twice": (
-        container(
-            '{"0":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},' + GOOD[9 : 8 + SIZE].decode(), GOOD[8 + SIZE :]
-        ),
-        "a name occurs twice",
-    ),
-    "a huge shape": (changed("0", shape=[2**40, 2**20]), "is not the bytes"),
-    "sizes that wrap around": (changed("0", shape=[2**32, 2**32, 4]), "is not the bytes"),
-    "an integer of many digits": (container('{"0":' + "9" * 10**6 + "}"), "an integer of more than 18 digits"),
-    "a negative size": (changed("0", shape=[-1]), "not integers >= 0"),
-    "a size that is true": (changed("0", shape=[True]), "not integers >= 0"),
-    "an unknown dtype": (changed("0", dtype="BF16"), "unknown dtype 'BF16'"),
-    "an unknown key of an array": (changed("0", checksum=1), "is not an array's name, dtype, shape and offsets"),
-    "arrays that overlap": (changed("1", data_offsets=[0, 4]), "array 1 of the shape|a gap or an overlap"),
+    "arrays that are no list": (container('{"format":"reluproof certificate","arrays":1}'), "TypeError"),
+    "no arrays": (container('{"format":"reluproof certificate"}'), "KeyError: 'arrays'"),
     "a float in JSON": (container('{"a":1.5}'), "the number 1.5 is not an integer"),
     "NaN in JSON": (container('{"a":NaN}'), "the number NaN is not an integer"),
-    "no metadata": (container("{}"), "__metadata__"),
-    "metadata of others": (container('{"__metadata__":{"format":"pt"}}'), "__metadata__"),
-    "a document that is no JSON": (container(dumps({"__metadata__": {"reluproof": "{"}})), "the document is not JSON"),
-    "another format": (NETWORK, "the document is not a reluproof certificate of version 1"),
-    "JSON that is nested deeply": (container('{"a":' + "[" * 200000), "the header is not JSON"),
+    "a list": (container("[]"), "its format is not 'reluproof certificate'"),
+    "a document that is no JSON": (container("{"), "the document is not as it should be: JSONDecodeError"),
+    "another format": (NETWORK, "its format is not 'reluproof certificate'"),
+    "JSON that is nested deeply": (container('{"a":' + "[" * 200000), "RecursionError"),
     "JSON of many values": (container('{"a":[' + "0," * 2**20), "over 1048576 JSON values"),
-    "a document of many values": (
-        container(dumps({"__metadata__": {"reluproof": "[" + "[]," * 2**20}})),
-        "JSON values",
-    ),
     "a zlib stream cut short": (zlib.compress(GOOD)[:-5], "cut short"),
     "bytes after a zlib stream": (zlib.compress(GOOD) + b"x", "bytes follow the compressed stream"),
-    "bytes after an xz stream": (lzma.compress(GOOD) + b"x", "bytes follow the compressed stream"),
-    "a damaged xz stream": (lzma.compress(GOOD)[:40] + b"1234" + lzma.compress(GOOD)[44:], "is damaged"),
-    "compressed text": (zlib.compress(b"text"), "what was compressed is not a container"),
-    "compressed twice": (zlib.compress(zlib.compress(GOOD)), "what was compressed is not a container"),
+    "a damaged zlib stream": (zlib.compress(GOOD)[:40] + b"1234" + zlib.compress(GOOD)[44:], "is damaged"),
+    "compressed text": (zlib.compress(b"text"), "not a container"),
+    "compressed twice": (zlib.compress(zlib.compress(GOOD)), "not a container"),
 }
 
 
@@ -95,10 +84,10 @@ def test_unreadable_with_a_reason(name: str) -> None:
     report = check(data, NETWORK)
     assert not report.accepted
     assert not report.readable
-    assert any(part in report.reason for part in reason.split("|")), report.reason
+    assert reason in report.reason
 
 
-@pytest.mark.parametrize("data", [zlib.compress(bytes(2**28), 9), lzma.compress(bytes(2**28))], ids=["zlib", "xz"])
+@pytest.mark.parametrize("data", [zlib.compress(bytes(2**28), 9), gzip.compress(bytes(2**28))], ids=["zlib", "gzip"])
 def test_a_bomb_is_stopped_at_the_limit(data: bytes) -> None:
     assert len(data) < 2**19
     before, begin = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
@@ -108,17 +97,6 @@ def test_a_bomb_is_stopped_at_the_limit(data: bytes) -> None:
         assert "over the limit of 4194304 bytes" in report.reason
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 2**17  # KiB
     assert time.perf_counter() - begin < 5
-
-
-def test_an_xz_stream_that_asks_for_much_memory_is_refused() -> None:
-    # Writing one takes as much memory: the dictionary's size is one byte of a small stream instead.
-    stream = bytearray(lzma.compress(GOOD, preset=0))
-    at = stream.index(b"\x21\x01") + 2  # id and length of LZMA2's properties
-    stream[at] = 40  # 4 GiB
-    stream[20:24] = zlib.crc32(bytes(stream[12:20])).to_bytes(4, "little")
-    report = check(bytes(stream), NETWORK)
-    assert "is damaged" in report.reason
-    assert "emory" in report.reason
 
 
 def test_every_bit_flipped_and_every_cut_is_not_accepted_and_raises_nothing() -> None:
@@ -142,7 +120,21 @@ def test_networks_with_bits_flipped_are_other_networks() -> None:
 
 def test_documents_with_values_of_any_kind_raise_nothing() -> None:
     """One value anywhere in the document is replaced, and the content is hashed anew, so that every later check meets it."""
-    replacements = [None, True, -1, 0, 2**53, "", "0", "1/3", [], {}, [[]], {"0": {}}, {"0": {"at": "0", "value": "0"}}]
+    replacements = [
+        None,
+        True,
+        -1,
+        0,
+        2**53,
+        "",
+        "#0",
+        "1/3",
+        [],
+        {},
+        [[]],
+        {"0": {}},
+        {"0": {"at": "#0", "value": "#0"}},
+    ]
     file = example()
     paths = list(places(file.document))
     kept = 0

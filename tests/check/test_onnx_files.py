@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from support.onnx_models import NODE, assert_same, floats, ints, model
+from support.onnx_models import NODE, assert_same, floats, ints, model, read
 from support.onnx_nodes import relu_sizes
 
 import verify
-from verify.check.onnx_reader import read
-from verify.check.protobuf import Unreadable
+from verify.check.forms import Unreadable
 from verify.load.onnx import import_onnx
 
 HERE = Path(__file__).parents[2]
@@ -84,7 +83,7 @@ def _same_as_the_others(path):
     assert time.perf_counter() - start < 1, path
     plain = gzip.decompress(data) if path.suffix == ".gz" else data
     network = import_onnx(onnx.load_from_string(plain), source=path.name)
-    assert tuple(nodes[0]["shape"]) == network.input_shape
+    assert nodes[0]["size"] == int(np.prod(network.input_shape))
     assert relu_sizes(nodes) == [int(np.prod(network.nodes[i].shape)) for i in network.relus]
     value = onnx.load_from_string(plain).graph.input[0].type.tensor_type.shape.dim
     assert_same(plain, nodes, [d.dim_value or 1 for d in value], tolerance=1e-4)

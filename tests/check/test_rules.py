@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import lzma
+import gzip
 import re
 import tracemalloc
 import zlib
@@ -34,10 +34,16 @@ TREE = {
     "multipliers": {**mix([1, 1, 0], [1, 1, 0], [1, 0, 1], [1, 0, 1]), "beta": beta(2)},
 }
 # 0: the whole, cut at 0; its halves are refuted by the two signs of x
-BOXES = {"op": "boxes", "cut": i16(0, -1, -1), "multipliers": mix([0, 0, 0], [1, 0, 1], [1, 1, 0])}
+BOXES_MIX = [0, 0, 0], [1, 0, 1], [1, 1, 0]
+BOXES = {"op": "boxes", "cut": i16(0, -1, -1), "multipliers": mix(*BOXES_MIX)}
 ASSUME = {"op": "assume", "clause": 1}
 MARGIN = STEPS[0]
 SPLIT = STEPS[2]
+
+
+def with_rows(count: int) -> dict[str, Any]:
+    """The multipliers of the first leaves of the tree."""
+    return {**TREE["multipliers"], "mix": TREE["multipliers"]["mix"][:count]}
 
 
 def with_tree(**changed: Any) -> list[dict[str, Any]]:
@@ -79,16 +85,19 @@ def edited(number: int, **changed: Any) -> list[dict[str, Any]]:
 REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     "a slope above 1": (
         slopes([[0.5, np.nextafter(1, 2)]]),
-        r"step 1 \(margins\): lower of ReLU 0 has a slope outside",
+        r"step 1 \(margins\): value of lower of ReLU 0 has the entry 1.0000000000000002 at \[0, 1\], not",
     ),
     "a slope below 0": (
         slopes([[0.5, -5e-324]], kind="upper"),
-        r"upper of ReLU 0 has a slope outside \[0, 1\], in row 0",
+        r"value of upper of ReLU 0 has the entry -5e-324 at \[0, 1\], not a finite number from 0 to 1",
     ),
-    "a slope that is NaN": (slopes([[0.5, np.nan]]), r"has an entry that is not a finite number"),
+    "a slope that is NaN": (
+        slopes([[0.5, np.nan]]),
+        r"value of lower of ReLU 0 has the entry nan at \[0, 1\], not a finite number",
+    ),
     "slopes of no neuron": (
         slopes([[0.5, 0.5]], at=(0, 2)),
-        r"at, lower of ReLU 0, is not strictly increasing from 0 to 1",
+        r"at of lower of ReLU 0 has the entry 2 at \[1\], not a finite number from 0 to 1",
     ),
     "slopes of a neuron twice": (slopes([[0.5, 0.5]], at=(1, 1)), r"is not strictly increasing"),
     "slopes of other rows": (slopes([[0.5, 0.5]] * 2), r"has 2 rows for 1 functionals"),
@@ -97,13 +106,19 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
         [{**MARGIN, "multipliers": {"lower": {"1": {}}}}, *STEPS[1:]],
         r"lower names ReLU '1', and the network has 1",
     ),
-    "an unknown default": ([{**MARGIN, "multipliers": {"default": "best"}}, *STEPS[1:]], r"default is 'best'"),
+    "an unknown default": (
+        [{**MARGIN, "multipliers": {"default": "best"}}, *STEPS[1:]],
+        r"default of multipliers is 'best', not one",
+    ),
     "an unknown multiplier": ([{**MARGIN, "multipliers": {"gamma": {}}}, *STEPS[1:]], r"an unknown key 'gamma'"),
     "a negative mix": (
         edited(4, multipliers=mix([1, 1, -5e-324])),
-        r"step 5 \(refute\): mix has a negative entry, in row 0",
+        r"step 5 \(refute\): mix of multipliers has the entry -5e-324 at \[0, 2\], not",
     ),
-    "mix of another clause": (edited(4, multipliers=mix([1])), r"mix has the shape \(1, 1\), not \(1, 3\)"),
+    "mix of another clause": (
+        edited(4, multipliers=mix([1])),
+        r"mix of multipliers has the shape \(1, 1\), not .*\(1, 3\)",
+    ),
     "mix without a clause": (edited(0, multipliers=mix([1])), r"mix is given in a frame that assumes no clause"),
     "beta that goes with the far end": (
         edited(3, multipliers={"beta": beta(-1)}),
@@ -116,7 +131,7 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "beta of a row that is not there": (
         edited(3, multipliers={"beta": {"0": {"row": i32(1), "at": i32(0), "value": np.ones(1)}}}),
-        r"names a row or a neuron that is not there, in entry 0",
+        r"row of beta of ReLU 0 has the entry 1 at \[0\], not a finite number from 0 to 0",
     ),
     "halves of a split in the wrong order": (
         [*STEPS[:3], *STEPS[5:], *STEPS[3:5]],
@@ -124,23 +139,29 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "a dropped lemma": ([*STEPS[:3], *STEPS[4:]], r"step 4 \(refute\): clause 1: the derived bound is -1.75"),
     "lemmas that come too late": ([*STEPS[:3], STEPS[4], STEPS[3], *STEPS[5:]], r"step 4 \(refute\): .*is -1.75"),
-    "one half is missing": (STEPS[:5], r"2 frames are still open after the last step"),
+    "one half is missing": (STEPS[:5], r"1 frames are still open after the last step"),
     "more than two halves": ([*STEPS, STEPS[6]], r"step 8 \(refute\): it belongs in the assuming frame"),
     "a clause that no step refutes": (STEPS[:1], r"clause 1 is not refuted by any step"),
     "an assumption inside another": ([ASSUME, ASSUME], r"step 2 \(assume\): it belongs in the root frame"),
     "margins under an assumption": ([ASSUME, MARGIN], r"step 2 \(margins\): it belongs in the root frame"),
     "a margin of several rows": (edited(0, clauses=i32(1)), r"clause 1 has several rows: no margin"),
-    "a margin of no clause": (edited(0, clauses=i32(2)), r"names a clause that is not there"),
+    "a margin of no clause": (
+        edited(0, clauses=i32(2)),
+        r"clauses of the step has the entry 2 at \[0\]",
+    ),
     "an empty frame that is not": ([ASSUME, {"op": "empty"}], r"step 2 \(empty\): no interval of the frame is crossed"),
-    "a neuron that is not there": (edited(2, neuron=2), r"step 3 \(split\): the neuron of ReLU 0 is 2"),
-    "a neuron of text": (edited(2, neuron="0"), r"the neuron of ReLU 0 is '0', not an integer"),
-    "a neuron that is true": (edited(2, neuron=True), r"the neuron of ReLU 0 is True, not an integer"),
-    "an unknown op": ([*STEPS, {"op": "trust"}], r"step 8: no op that is known"),
+    "a neuron that is not there": (edited(2, neuron=2), r"step 3 \(split\): ReLU 0 has no neuron 2"),
+    "a neuron of text": (edited(2, neuron="0"), r"step 3 \(split\): neuron of the step is '0', not an integer"),
+    "a neuron that is true": (edited(2, neuron=True), r"neuron of the step is True, not an integer"),
+    "an unknown op": ([*STEPS, {"op": "trust"}], r"step 8: op of the step is 'trust', not one of region, interval"),
     "an unknown key": (edited(2, bound=1), r"step 3 \(split\): the step has an unknown key 'bound'"),
     "a side that is 0": (edited(3, sides=i8(0)), r"sides has an entry other than 1 and -1"),
-    "neurons in a wrong type": (edited(3, neurons=np.array([1])), r"neurons is I64, not I32"),
-    "an array that is not there": (edited(3, neurons="9999"), r"neurons names '9999', which is no array of the file"),
-    "too many frames": ([ASSUME, *[SPLIT] * 300], r"over 256 frames are open at once"),
+    "neurons in a wrong type": (edited(3, neurons=np.array([1])), r"neurons of the step is I64, not I32"),
+    "an array that is not there": (
+        edited(3, neurons="#9999"),
+        r"neurons of the step is '#9999', which is no array of the file",
+    ),
+    "too many frames": ([ASSUME, *[SPLIT] * 4100], r"step 4096 \(split\): over 4096 frames are open at once"),
     "a tree split at other neurons": (
         with_tree(shape=i8(1, 1, 0, 0, 1, 0, 0), neuron=i32(1, 0, 0)),
         r"step 3 \(tree\): leaf 1: the derived bound is -",
@@ -149,24 +170,30 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
         with_tree(multipliers=mix([1, 0, 1], [1, 0, 1], [1, 1, 0], [1, 1, 0])),
         r"step 3 \(tree\): leaf 0: the derived bound is -\d",
     ),
-    "a tree cut short": (with_tree(shape=i8(1, 1, 0, 0, 1, 0)), r"shape is not that of a binary tree"),
-    "a tree that goes on": (
-        with_tree(shape=i8(0, 1, 1, 1, 0, 0, 0)),
-        r"entry 1 of shape follows a tree that is complete",
+    "a tree cut short": (
+        with_tree(shape=i8(1, 1, 0, 0, 1, 0), multipliers=with_rows(3)),
+        r"shape ends before its tree is complete",
     ),
-    "a tree of other entries": (with_tree(shape=i8(1, 1, 0, 3, 1, 0, 0)), r"shape is not that of a binary tree"),
-    "a tree split at no neuron": (with_tree(neuron=i32(0, 1, 2)), r"split 2 is at a neuron that is not there"),
+    "a tree that goes on": (
+        with_tree(shape=i8(1, 0, 0, 1, 1, 0, 0), multipliers=mix([1, 1, 0], [1, 0, 1], [1, 0, 1], [1, 0, 1])),
+        r"entry 3 of shape follows a tree that is complete",
+    ),
+    "a tree of other entries": (
+        with_tree(shape=i8(1, 1, 0, 3, 1, 0, 0)),
+        r"shape of the step has the entry 3 at \[3\], not a finite number from 0 to 2",
+    ),
+    "a tree split at no neuron": (with_tree(neuron=i32(0, 1, 2)), r"step 3 \(tree\): ReLU 0 has no neuron 2"),
     "a leaf said to be empty": (
         with_tree(shape=i8(1, 1, 2, 0, 1, 0, 0), multipliers=mix([1, 1, 0], [1, 0, 1], [1, 0, 1])),
         r"step 3 \(tree\): entry 2 of shape: no interval is crossed",
     ),
     "boxes with a part missing": (
         [ASSUME, {**BOXES, "cut": i16(0, -1), "multipliers": mix([1, 1, 0], [1, 0, 1])}],
-        r"2 parts, of which 1 are cut, are not one box cut again and again",
+        r"step 2 \(boxes\): part 2 is missing",
     ),
     "boxes that no cut makes": (
-        [ASSUME, {**BOXES, "cut": i16(-1, 0, -1)}],
-        r"3 parts, of which 1 are cut, are not one box cut again and again",
+        [ASSUME, {**BOXES, "cut": i16(0, -1, -1, -1), "multipliers": mix(*BOXES_MIX, [1, 1, 0])}],
+        r"4 parts, of which 3 are the box and the halves of those that are cut",
     ),
     "boxes with swapped halves": (
         [ASSUME, {**BOXES, "multipliers": mix([0, 0, 0], [1, 1, 0], [1, 0, 1])}],
@@ -174,7 +201,7 @@ REJECTED: dict[str, tuple[list[dict[str, Any]], str]] = {
     ),
     "boxes cut along no input": (
         [ASSUME, {**BOXES, "cut": i16(1, -1, -1)}],
-        r"cut has a coordinate that is not of the 1",
+        r"cut of the step has the entry 1 at \[0\], not a finite number from -1 to 0",
     ),
 }
 
@@ -185,6 +212,20 @@ def test_rejected_with_its_own_reason(name: str, arithmetic: str) -> None:
     steps, reason = REJECTED[name]
     report = check(example(steps=steps).data(), NETWORK, arithmetic=arithmetic)
     assert rejected(report, reason)
+
+
+@pytest.mark.parametrize("arithmetic", ["float64", "exact"])
+def test_a_margin_that_says_nothing_does_not_stand_in_the_way_of_another_proof(arithmetic: str) -> None:
+    steps = [
+        *slopes([[1.0, 1.0]], kind="upper")[:1],
+        {"op": "assume", "clause": 0},
+        {"op": "refute", "multipliers": mix([1])},
+    ]
+    file = certificate(NETWORK, REGION, steps, C=[[-1, 0]], d=[1.25])
+    report = check(file.data(), NETWORK, arithmetic=arithmetic)
+    assert report.accepted, report.reason
+    assert report.margins[0] < 0
+    assert "clause 0: refuted, with no number derived" in report.words
 
 
 # By hand, for x from -1 to 3: the chords give 8 - |x| >= 13/2 - x/2, and beta takes off beta (x + 1), or beta (x - 3) if negative.
@@ -243,7 +284,10 @@ REGIONS: dict[str, tuple[File, str]] = {
     "left out": (two_regions([ENTER, MARGIN]), r"clause 1 is not refuted by any step"),
     "entered by no step": (two_regions([MARGIN]), r"step 0 \(margins\): no region was entered yet"),
     "no steps at all": (two_regions([]), r"clause 0 is not refuted by any step"),
-    "one that is not there": (two_regions([*TURNS, {"op": "region", "number": 2}]), r"the region is 2, not an integer"),
+    "one that is not there": (
+        two_regions([*TURNS, {"op": "region", "number": 2}]),
+        r"number of the step is 2, not an integer",
+    ),
     "margins of another's clause": (
         two_regions([ENTER, LEAVE, MARGIN]),
         r"step 2 \(margins\): clause 0 is about region 0, not the current one",
@@ -258,14 +302,11 @@ REGIONS: dict[str, tuple[File, str]] = {
     ),
     "one without a clause": (
         two_regions(region_of=(0, 0)),
-        r"region_of names a region that is not there, or leaves one",
+        r"region_of leaves a region out, or there is none",
     ),
-    "a clause about none": (
-        two_regions(region_of=(0, 2)),
-        r"region_of names a region that is not there, or leaves one",
-    ),
-    "a negative number": (two_regions(region_of=(0, -1)), r"region_of names a region that is not there, or leaves one"),
-    "no regions": (example(region=[], region_of=(0, 0)), r"region_of names a region that is not there, or leaves one"),
+    "a clause about none": (two_regions(region_of=(0, 2)), r"region_of of the claim has the entry 2 at \[1\]"),
+    "a negative number": (two_regions(region_of=(0, -1)), r"region_of of the claim has the entry -1 at \[1\]"),
+    "no regions": (example(region=[], region_of=(0, 0)), r"region_of of the claim has the entry 0 at \[0\]"),
     "two of a label": (
         certificate(
             network(*dense(([[1], [-1]], None), ([[1, 1], [0, 0], [0, 0]], [1, 0, 0.5]))),
@@ -337,38 +378,39 @@ CLAIMS: dict[str, tuple[Callable[[Any], None], str]] = {
         put("claim", "network", "identity", "0" * 64),
         r"the claim is about the network '0{64}', this one is",
     ),
-    "another label": (put("claim", "label", 1), r"are not all labels other than 1"),
-    "another target": (
-        put("claim", "targets", [2, 1]),
-        r"C and d are not those of label 0 against the targets \[2, 1\]",
+    "another label": (put("claim", "label", 1), r"C and d are not those of label 1 against all others"),
+    "a label that is no output": (put("claim", "label", 3), r"label of the claim is 3, not an integer from 0 to 2"),
+    "a label of text": (put("claim", "label", "0"), r"label of the claim is '0', not an integer"),
+    "unknown semantics": (
+        put("claim", "semantics", "bfloat16"),
+        r"semantics of the claim is 'bfloat16', not one of float32, real",
     ),
-    "a target left out": (put("claim", "targets", [1]), r"the targets \[1\] are not all labels other than 0"),
-    "a target of text": (put("claim", "targets", [1, "2"]), r"a target is '2', not an integer from 0 to 2"),
-    "no targets": (put("claim", "targets", None), r"a label and its targets come together"),
-    "unknown semantics": (put("claim", "semantics", "bfloat16"), r"semantics is 'bfloat16'"),
-    "another norm": (put("claim", "regions", 0, "norm", "l3"), r"the norm is 'l3'"),
+    "another norm": (put("claim", "regions", 0, "kind", "l3"), r"kind of the region is 'l3', not one of box, linf"),
     "an epsilon with an exponent": (
         put("claim", "regions", 0, "epsilon", "1e9"),
-        r"epsilon is '1e9', not a number such as",
+        r"epsilon of the region is '1e9', not a number such as",
     ),
     "a negative epsilon": (put("claim", "regions", 0, "epsilon", "-1"), r"epsilon is -1, negative"),
-    "epsilon over 0": (put("claim", "regions", 0, "epsilon", "1/0"), r"epsilon is '1/0', not a number"),
-    "an empty region": (put("claim", "regions", 0, "clip", ["2", "3"]), r"the region is empty"),
-    "a region of another kind": (put("claim", "regions", 0, "kind", "star"), r"the region is neither a box nor a ball"),
+    "epsilon over 0": (put("claim", "regions", 0, "epsilon", "1/0"), r"epsilon of the region is '1/0', not a number"),
+    "an empty region": (put("claim", "regions", 0, "at_least", "2"), r"the region is empty"),
+    "a region of no kind": (
+        put("claim", "regions", 0, {"epsilon": "1"}),
+        r"kind of the region is None, not one of box",
+    ),
     "an unknown key": (put("claim", "trusted", 1), r"the claim has an unknown key 'trusted'"),
-    "no made_by": (put("made_by", None), r"made_by is not an object of texts"),
-    "steps that are no list": (put("steps", {}), r"steps is not a list"),
+    "no made_by": (put("made_by", None), r"made_by of the document is not an object"),
+    "made by a number": (put("made_by", "program", 1), r"program of made_by of the document is of type int, not str"),
+    "steps that are no list": (put("steps", {}), r"steps of the document is of type dict, not list"),
 }
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_a_changed_claim_is_rejected_hashed_anew_or_not(name: str) -> None:
+def test_a_changed_claim_is_rejected(name: str) -> None:
     change, reason = CLAIMS[name]
     file = labelled()
     before = file.data()
     assert check(before, LABEL_NET).accepted
     change(file.document)
-    assert not check(file.data(hashed=False), LABEL_NET).accepted
     assert rejected(check(file.data(), LABEL_NET), reason)
 
 
@@ -378,15 +420,15 @@ def test_a_larger_region_no_longer_has_the_margin() -> None:
     file = certificate(net, ball([0.0], "1", clip=[None, "1"]), steps, label=0, margins=[0.25])
     assert check(file.data(), net).accepted
     file.document["claim"]["regions"][0]["epsilon"] = "7/5"
-    assert rejected(check(file.data(hashed=False), net), "^content is ")
     assert rejected(check(file.data(), net), r"clause 0 \(target 1\): derived margin 0.[01]\d*, claimed 0.25")
-    file.document["claim"]["regions"][0].update(epsilon="2", clip=None)
+    file.document["claim"]["regions"][0]["epsilon"] = "2"
+    del file.document["claim"]["regions"][0]["at_most"]
     assert rejected(check(file.data(), net), r"clause 0 \(target 1\) is not refuted by any step")
 
 
 def test_another_file_of_the_same_network_fits_and_another_network_does_not() -> None:
     file = labelled().data()
-    for other in (lzma.compress(LABEL_NET), zlib.compress(LABEL_NET)):
+    for other in (gzip.compress(LABEL_NET), zlib.compress(LABEL_NET)):
         assert check(file, other).accepted
     changed = network(*dense(([[1], [-1]], None), ([[1, 1], [0, 0], [0, 0]], [1, 0, np.nextafter(0.5, 1)])))
     assert rejected(check(file, changed), "the claim is about the network")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from fractions import Fraction
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,49 +14,58 @@ import torch
 from support.nodes import evaluate
 
 import verify
-from verify.check.container import MAX_BYTES, read_container
-from verify.check.network import from_container
+from verify.check.container import read_container
+from verify.check.report import read_network
 from verify.demo import demo_network_path
 from verify.load.builder import Builder
 from verify.network import Network
-from verify.operators import Linear
+from verify.operators import Affine, Conv, Linear, Reshape
 from verify.proof.canonical import canonical, identity, save_network
-from verify.selftest.networks import KINDS, network
+from verify.selftest.networks import KINDS, network, weights
 
 
-def read(net: Network):
-    return from_container(read_container(canonical(net), max_bytes=MAX_BYTES, form="reluproof network"))
-
-
-def dicts(nodes) -> list[dict]:
-    """The checker's nodes, as the tests' own evaluation takes them."""
-    keys = ("weight", "bias", "index", "axis", "stride", "padding", "dilation", "groups")
-    found = []
-    for n in nodes:
-        given = {key: getattr(n, key) for key in keys if getattr(n, key) is not None}
-        found.append({"op": n.op, "inputs": list(n.inputs), "shape": list(n.shape), **given})
-    return found
+def documents(net: Network) -> list[dict[str, Any]]:
+    return read_container(canonical(net), "reluproof network")["nodes"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("seed", [0, 1])
-def test_the_checker_reads_the_same_network(kind: str, seed: int) -> None:
-    net = network(kind, seed)
-    nodes, found = read(net)
-    assert found == identity(net) == sha256(canonical(net)).hexdigest()
-    for node, ours in zip(nodes, net.nodes, strict=True):
-        op = ours.operator
-        for key in ("weight", "bias"):
-            array, tensor = getattr(node, key), getattr(op, key, None)
-            assert (array is None) == (tensor is None)
-            if array is not None:
-                channels = key == "bias" and node.op == "conv"
-                same = tensor.reshape(-1, 1, 1) if channels else tensor
-                same = same if key == "weight" and node.op != "scale" else torch.broadcast_to(same, ours.shape)
-                assert np.array_equal(array, same.numpy().reshape(array.shape))
-    x = torch.rand(1, *net.input_shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    exact = [float(v) for v in evaluate(dicts(nodes), _fractions(x[0].numpy()))]
-    assert exact == pytest.approx(net(x)[0].tolist(), abs=1e-12)
+def test_numbers_are_those_of_the_network_bit_for_bit(kind: str) -> None:
+    net = network(kind, 2)
+    operators = [n.operator for n in net.nodes if isinstance(n.operator, (Affine, Conv))]
+    stored = [node for node in documents(net) if node["op"] in ("affine", "conv")]
+    for op, node in zip(operators, stored, strict=True):
+        assert node["weight"].astype(np.float64).tobytes() == op.weight.contiguous().numpy().tobytes()
+
+
+def rows_of_matrices() -> Network:
+    """Blocks, a concatenation that is not along the first axis, and a reshape with a bias: the file has other nodes for these."""
+    b, g = Builder(), torch.Generator().manual_seed(5)
+    x = b.input((1, 3, 4))
+    y = b.concat([b.affine(x, weights(g, 2, 4), weights(g, 2)), x], 2)
+    net = b.finish(b.affine(b.reshape(b.relu(y), (1, -1)), weights(g, 3, 18)))
+    at = next(k for k, node in enumerate(net.nodes) if isinstance(node.operator, Reshape))
+    biased = replace(net.nodes[at].operator, bias=weights(g, *net.nodes[at].shape), bias_error=torch.ones(1).double())
+    return replace(net, nodes=(*net.nodes[:at], replace(net.nodes[at], operator=biased), *net.nodes[at + 1 :]))
+
+
+NETWORKS = [*(network(kind, seed) for kind in KINDS for seed in (0, 1)), rows_of_matrices()]
+
+
+@pytest.mark.parametrize("net", NETWORKS)
+def test_the_checker_reads_the_same_network(net: Network) -> None:
+    nodes, how, found = read_network(canonical(net))
+    assert (how, found) == ("identity", identity(net))
+    assert found == sha256(canonical(net)).hexdigest()
+    x = torch.rand(1, *net.input_shape, generator=torch.Generator().manual_seed(7), dtype=torch.float64)
+    exact = evaluate(documents(net), _fractions(x[0].numpy()))
+    assert [float(v) for v in exact] == pytest.approx(net(x)[0].tolist(), abs=1e-12)
+    values = [_fractions(x[0].numpy()).reshape(-1, 1)]  # the same through the maps that the checker made
+    for node in nodes[1:]:
+        value = np.maximum(values[node.inputs[0]], 0) if node.op == "relu" else 0
+        for m, i in zip(node.maps, node.inputs, strict=False):
+            value = value + m.forwards(None if m.weight is None else _fractions(m.weight), values[i])
+        values.append(value if node.bias is None else value + _fractions(node.bias)[:, None])
+    assert (values[-1][:, 0] == exact).all()
 
 
 def _fractions(x: np.ndarray) -> np.ndarray:
@@ -92,7 +102,7 @@ def test_zeros_of_both_signs_are_told_apart_alike() -> None:
         net = b.finish(
             b.affine(x, torch.tensor([[number, 1.0]], dtype=torch.float64), torch.tensor([number], dtype=torch.float64))
         )
-        assert read(net)[1] == identity(net), number
+        assert read_network(canonical(net))[2] == identity(net), number
 
 
 def test_onnx_and_canonical_file_are_one_network(tmp_path: Path) -> None:

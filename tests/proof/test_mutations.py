@@ -143,11 +143,10 @@ def other_label(file: File) -> None:
     """The whole claim is about another label, and consistent."""
     claim = file.document["claim"]
     label, outputs = (claim["label"] + 1) % 3, 3
-    targets = [t for t in range(outputs) if t != label]
     C = np.zeros((2, outputs))
     C[:, label] = 1
-    C[[0, 1], targets] = -1
-    claim.update(label=label, targets=targets, C=file.named(C))
+    C[[0, 1], [t for t in range(outputs) if t != label]] = -1
+    claim.update(label=label, C=file.named(C))
 
 
 def margin_up(file: File) -> None:
@@ -158,7 +157,9 @@ def margin_up(file: File) -> None:
 
 
 def larger_region(file: File) -> None:
-    file.document["claim"]["regions"][0].update(epsilon="1.5", clip=None)
+    region = file.document["claim"]["regions"][0]
+    region["epsilon"] = "1.5"
+    del region["at_least"], region["at_most"]
 
 
 def row_lowered(file: File) -> None:
@@ -182,7 +183,12 @@ CASES: list[tuple[str, str, Callable[[File], None], str]] = [
     ("tree", "inverted slopes", inverted("tree"), LEAF),
     ("tree", "swapped children", leaves_reversed("tree"), LEAF),
     ("tree", "betas of the other phase", betas_negated("tree"), LEAF),
-    ("tree", "a negative mix", negative_mix("tree"), r"\(tree\): mix has a negative entry, in row \d"),
+    (
+        "tree",
+        "a negative mix",
+        negative_mix("tree"),
+        r"\(tree\): mix of multipliers has the entry -1.0000000031710769e-30 at",
+    ),
     ("tree", "no tree", dropped("tree"), r"1 frames are still open after the last step"),
     ("tree", "no assumption", dropped("assume"), r"\(tree\): it belongs in the assuming frame"),
     ("splits", "a larger region", larger_region, LEAF),
@@ -193,7 +199,12 @@ CASES: list[tuple[str, str, Callable[[File], None], str]] = [
     ("boxes", "a lower row", row_lowered, r"part \d+: the derived bound is -"),
     ("boxes", "swapped children", leaves_reversed("boxes"), r"part \d+: the derived bound is -"),
     ("boxes", "other cuts", cut_elsewhere, r"part \d+: the derived bound is -"),
-    ("boxes", "a negative mix", negative_mix("boxes"), r"\(boxes\): mix has a negative entry"),
+    (
+        "boxes",
+        "a negative mix",
+        negative_mix("boxes"),
+        r"\(boxes\): mix of multipliers has the entry -1.0000000031710769e-30 at",
+    ),
 ]
 
 
@@ -207,8 +218,6 @@ def test_a_change_is_rejected_with_its_own_reason(
     same = check(file.data(), canonical(network), arithmetic=arithmetic)
     assert same.accepted, same.reason
     change(file)
-    unhashed = check(file.data(hashed=False), canonical(network), arithmetic=arithmetic)
-    assert unhashed.reason.startswith("content is ")
     report = check(file.data(), canonical(network), arithmetic=arithmetic)
     assert not report.accepted and report.readable
     assert re.search(reason, report.reason), report.reason

@@ -110,16 +110,16 @@ def damaged() -> dict[str, bytes]:
         "no margins": lambda d: d["claim"].pop("margins"),
         "margins of text": lambda d: d["claim"].update(margins=3),
         "a step of text": lambda d: d.update(steps=["trust me"]),
-        "an array that is not there": lambda d: d["claim"].update(C="nowhere"),
+        "an array that is not there": lambda d: d["claim"].update(C="#999"),
         "a number for an array": lambda d: d["claim"].update(rows=1),
     }.items():
         file = opened(old.data)
         change(file.document)
-        made[name] = file.data(hashed=False)
-    nested = File({"format": "reluproof certificate", "version": 1})
+        made[name] = file.data()
+    nested = File({"format": "reluproof certificate"})
     nested.document["claim"] = {"margins": [[[]]]}
     nested.document["steps"] = []
-    made["lists"] = nested.data(hashed=False)
+    made["lists"] = nested.data()
     return made
 
 

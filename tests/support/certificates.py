@@ -19,7 +19,7 @@ def dumps(value: Any) -> str:
 
 
 class File:
-    """A document and its arrays, which it may hold in place of their names; ``data()`` gives the bytes."""
+    """A document that may hold arrays, or the names of those that were stored before; ``data()`` gives the bytes."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.arrays: dict[str, np.ndarray] = {}
@@ -27,47 +27,26 @@ class File:
 
     def named(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            self.arrays[str(len(self.arrays))] = value
-            return str(len(self.arrays) - 1)
+            self.arrays[f"#{len(self.arrays)}"] = value
+            return f"#{len(self.arrays) - 1}"
         if isinstance(value, dict):
-            # sorted by the order of the nodes' arrays, so that a network is canonical
-            order = ["weight", "bias", "bias_error", "index"]
-            keys = sorted(value, key=lambda key: order.index(key) if key in order else -1)
-            return {key: self.named(value[key]) for key in keys}
+            return {key: self.named(value[key]) for key in sorted(value)}  # so that a network is canonical
         return [self.named(item) for item in value] if isinstance(value, (list, tuple)) else value
 
-    def content(self) -> str:
-        digest = sha256(dumps({k: v for k, v in self.document.items() if k != "content"}).encode())
-        for name in sorted(self.arrays):
-            array = self.arrays[name]
-            digest.update(
-                f"\n{name} {DTYPES[array.dtype.str[1:]]} {dumps(list(array.shape))}\n".encode() + array.tobytes()
-            )
-        return digest.hexdigest()
-
-    def data(self, *, hashed: bool = True) -> bytes:
-        if hashed and "content" in self.document:
-            self.document["content"] = self.content()
-        header: dict[str, Any] = {"__metadata__": {"reluproof": dumps(self.document)}}
-        position = 0
-        for name, array in self.arrays.items():
-            end = position + array.nbytes
-            header[name] = {
-                "dtype": DTYPES[array.dtype.str[1:]],
-                "shape": list(array.shape),
-                "data_offsets": [position, end],
-            }
-            position = end
-        return container(dumps(header), b"".join(array.tobytes() for array in self.arrays.values()))
+    def data(self) -> bytes:
+        shapes = [[DTYPES[array.dtype.str[1:]], list(array.shape)] for array in self.arrays.values()]
+        text = dumps({**self.document, "arrays": shapes})
+        return container(text, b"".join(array.tobytes() for array in self.arrays.values()))
 
 
-def container(header: str, arrays: bytes = b"") -> bytes:
-    return struct.pack("<Q", len(header)) + header.encode() + arrays
+def container(text: str, arrays: bytes = b"") -> bytes:
+    data = b"reluprf2" + struct.pack("<Q", len(text)) + text.encode() + arrays
+    return data + sha256(data).digest()
 
 
 def network(*nodes: dict[str, Any]) -> bytes:
     """The canonical file of nodes, whose arrays are F32 where that is exact."""
-    return File({"format": "reluproof network", "version": 1, "nodes": [_exact(node) for node in nodes]}).data()
+    return File({"format": "reluproof network", "nodes": [_exact(node) for node in nodes]}).data()
 
 
 def _exact(node: dict[str, Any]) -> dict[str, Any]:
@@ -83,7 +62,7 @@ def _exact(node: dict[str, Any]) -> dict[str, Any]:
 
 def dense(*layers: tuple[Any, Any]) -> list[dict[str, Any]]:
     """Nodes of a fully connected network: (weight, bias) pairs with ReLUs between."""
-    nodes: list[dict[str, Any]] = [{"op": "input", "shape": [int(np.shape(layers[0][0])[1])]}]
+    nodes: list[dict[str, Any]] = [{"op": "input", "size": int(np.shape(layers[0][0])[1])}]
     for k, (weight, bias) in enumerate(layers):
         if k:
             nodes.append({"op": "relu", "inputs": [len(nodes) - 1]})
@@ -110,7 +89,6 @@ def certificate(
     """A certificate; for a ``label`` the clauses are those of all other outputs. A single region is entered before the steps."""
     regions = region if isinstance(region, list) else [region]
     steps = steps if isinstance(region, list) else [ENTER, *steps]
-    targets = None
     if label is not None:
         targets = [t for t in range(outputs) if t != label]
         C = np.zeros((len(targets), outputs))
@@ -119,7 +97,7 @@ def certificate(
     C = np.asarray(C, dtype=np.float64)
     rows = np.ones(len(C), dtype=np.int32) if rows is None else np.asarray(rows, dtype=np.int32)
     claim = {
-        "network": {"identity": sha256(net).hexdigest(), "file": file},
+        "network": {"identity": sha256(net).hexdigest()} if file is None else {"identity": "", "file": file},
         "semantics": semantics,
         "regions": regions,
         "region_of": np.zeros(len(rows), dtype=np.int32)
@@ -128,13 +106,11 @@ def certificate(
         "rows": rows,
         "C": C,
         "d": np.zeros(len(C)) if d is None else np.asarray(d, dtype=np.float64),
-        "label": label,
-        "targets": targets,
+        **({} if label is None else {"label": label}),
         "margins": np.zeros(len(rows), dtype=np.float32) if margins is None else np.asarray(margins, dtype=np.float32),
     }
     made_by = {"program": "the tests"}
-    head = {"format": "reluproof certificate", "version": 1, "content": ""}
-    return File({**head, "claim": claim, "steps": deepcopy(steps), "made_by": made_by})
+    return File({"format": "reluproof certificate", "claim": claim, "steps": deepcopy(steps), "made_by": made_by})
 
 
 def box(lower: Any, upper: Any) -> dict[str, Any]:
@@ -142,8 +118,8 @@ def box(lower: Any, upper: Any) -> dict[str, Any]:
 
 
 def ball(centre: Any, epsilon: str, *, norm: str = "linf", clip: Any = None) -> dict[str, Any]:
-    centre = np.asarray(centre, dtype=np.float64)
-    return {"kind": "ball", "norm": norm, "centre": centre, "epsilon": epsilon, "clip": clip}
+    limits = {key: end for key, end in zip(("at_least", "at_most"), clip or (), strict=False) if end is not None}
+    return {"kind": norm, "centre": np.asarray(centre, dtype=np.float64), "epsilon": epsilon, **limits}
 
 
 def i32(*values: int) -> np.ndarray:

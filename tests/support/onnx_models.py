@@ -7,6 +7,8 @@ import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
 from support.nodes import evaluate
+from verify.check.container import decompressed
+from verify.check.onnx_reader import read as read_onnx
 
 RNG = np.random.default_rng(4)
 NODE = helper.make_node
@@ -31,6 +33,11 @@ def model(nodes, shape, constants=None, *, opset=13, kind=TensorProto.FLOAT):
     )  # fmt: skip
 
 
+def read(data, *, limit=1 << 30):
+    """The nodes of a file, as the checker reads it."""
+    return read_onnx(decompressed(data, limit), limit=limit)
+
+
 def run(data, x):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -43,5 +50,5 @@ def assert_same(data, nodes, shape, *, dtype=np.float32, tolerance=2e-5):
     for _ in range(3):
         x = RNG.uniform(-1, 1, shape).astype(dtype)
         expected = run(data, x).reshape(-1)
-        got = evaluate(nodes, x.reshape(nodes[0]["shape"])).astype(np.float64)
+        got = evaluate(nodes, x).astype(np.float64)
         np.testing.assert_allclose(got, expected, rtol=tolerance, atol=tolerance * max(1, np.abs(expected).max()))

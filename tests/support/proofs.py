@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import deepcopy
 from typing import Any
-
-import numpy as np
 
 import verify
 from support.certificates import File
 from verify.check import Report, check
-from verify.check.container import MAX_BYTES, read_container
+from verify.check.container import MAX_BYTES, decompressed, read_container
 from verify.network import Network
 from verify.proof.canonical import canonical
 
-TYPES = {"F64": "<f8", "F32": "<f4", "U16": "<u2", "U8": "<u1", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1"}
 ARITHMETICS = ("float64", "exact")
 
 
 def opened(data: bytes) -> File:
     """The document and the arrays of a certificate, which may be changed."""
-    stored = read_container(data, max_bytes=MAX_BYTES, form="reluproof certificate")
-    file = File(deepcopy(stored.document))
-    for name, array in stored.arrays.items():
-        file.arrays[name] = np.frombuffer(array.data, TYPES[array.dtype]).reshape(array.shape).copy()
+    file = File(read_container(decompressed(data, MAX_BYTES), "reluproof certificate"))
+    file.document["format"] = "reluproof certificate"
     return file
 
 

@@ -1,138 +1,167 @@
-"""Rule `backward`: lower bounds of linear functionals over frames, from slopes and multipliers."""
+"""Rule `backward`: lower bounds of linear functionals over frames, from slopes and multipliers; and how those are read."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.check.frame import Frame
-from verify.check.linear import MOVED, WEIGHTED, backwards
-from verify.check.model import Model
-from verify.check.multipliers import NO_MULTIPLIERS, Beta, Multipliers, Slopes
+from verify.check.forms import Numbers, read, require
+from verify.check.model import Frame, Model
 
 Array = NDArray[Any]
+_UNIT = {"u1": 255.0, "u2": 65535.0}
+_SLOPES = {"at": Numbers("I32", "c", 0, "width"), "value": Numbers("U8 U16 F32 F64", "r c", 0, 1)}
+_BETA = {"row": Numbers("I32", "m", 0, "rows"), "at": Numbers("I32", "m", 0, "width"), "value": Numbers("F64 F32", "m")}
+_FORM = {
+    "default?": {"area", "parallel"},
+    "lower?": dict,
+    "upper?": dict,
+    "beta?": dict,
+    "mix?": Numbers("F64 F32", "rows mixed", 0),
+}
+
+
+@dataclass(frozen=True)
+class Multipliers:
+    """Those of S functionals (FORMAT.md, rule `backward`). ``lower`` and ``upper``: neurons (c,) and slopes (S or 1, c), by ReLU.
+
+    ``beta``: rows, neurons and values (m,), by ReLU, in the order of their rows. ``mix`` (S, J), J rows of the assumed clause.
+    """
+
+    parallel: bool = False
+    lower: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    upper: dict[int, tuple[Array, Array]] = field(default_factory=dict)
+    beta: dict[int, tuple[Array, Array, Array]] = field(default_factory=dict)
+    mix: Array | None = None
+
+    def taken(self, rows: Array) -> Multipliers:
+        """Those of some rows, in increasing order, which are counted anew."""
+        lower, upper = (
+            {r: (at, value if len(value) == 1 else value[rows]) for r, (at, value) in slopes.items()}
+            for slopes in (self.lower, self.upper)
+        )
+        beta = {}
+        for r, (row, at, value) in self.beta.items():
+            begin, end = np.searchsorted(row, rows), np.searchsorted(row, rows, side="right")
+            entries = np.concatenate([np.arange(0), *map(np.arange, begin, end)])
+            beta[r] = np.repeat(np.arange(len(rows)), end - begin), at[entries], value[entries]
+        return Multipliers(self.parallel, lower, upper, beta, None if self.mix is None else self.mix[rows])
+
+
+def slope(value: Array) -> Array:
+    """Slopes as float64; unsigned integers are fractions of the largest of their type."""
+    return value / _UNIT[value.dtype.str[1:]] if value.dtype.kind == "u" else value.astype(np.float64)
+
+
+def read_multipliers(entry: dict[str, Any], rows: int, widths: list[int], mixed: int | None) -> Multipliers:
+    """The multipliers of ``rows`` functionals, for ReLUs of these ``widths``. ``mixed``: how many rows the assumed clause has."""
+    require("mix" not in entry or mixed is not None, "mix is given in a frame that assumes no clause")
+    given = read(_FORM, entry, "multipliers", {"rows": rows, "mixed": mixed or 0})
+    found: dict[str, dict[int, Any]] = {"lower": {}, "upper": {}, "beta": {}}
+    numbers = {str(r): r for r in range(len(widths))}
+    for kind, of_relu in found.items():
+        for name, item in given.get(kind, {}).items():
+            require(name in numbers, f"{kind} names ReLU {name!r:.40}, and the network has {len(widths)}")
+            what, r = f"{kind} of ReLU {name}", numbers[name]
+            form, sizes = _BETA if kind == "beta" else _SLOPES, {"width": widths[r], "rows": rows}
+            own = read(form, item, what, sizes)
+            at, value = own["at"], own["value"]
+            if kind == "beta":
+                order = np.lexsort((at, own["row"]))
+                row, at, value = own["row"][order].astype(np.int64), at[order], value[order].astype(np.float64)
+                of_relu[r] = row, at, value
+                require(((np.diff(row) > 0) | (np.diff(at) > 0)).all(), f"{what} names a row and neuron twice")
+            else:
+                require((np.diff(at) > 0).all(), f"at of {what} is not strictly increasing")
+                require(len(value) in (1, rows), f"value of {what} has {len(value)} rows for {rows} functionals")
+                of_relu[r] = at, value
+    return Multipliers(given.get("default") == "parallel", **found, mix=given.get("mix"))
 
 
 def backward(
-    model: Model, frame: Frame, start: dict[int, Array], constant: Array, multipliers: Multipliers = NO_MULTIPLIERS
+    model: Model, frame: Frame, start: dict[int, Array], constant: Array, multipliers: Multipliers
 ) -> tuple[Array, Array]:
-    """``(a, c)``, (R, n_in) and (R,): in frame b, functional R/B b + s is at least ``a . x + c``.
+    """``(a, c)``, (n_in, R) and (R,): in frame b, functional R/B b + s is at least ``a . x + c``.
 
-    ``start`` maps nodes to coefficients (R, the value's shape). The multipliers are those of the R rows.
+    ``start`` maps nodes to coefficients (size, R). The multipliers are those of the R rows.
     Invariant: the functional is at least the form in ``forms`` plus ``constant``, for every x that the frame speaks of.
     """
-    forms, arithmetic, rows = dict(start), model.arithmetic, len(constant)
-    for j in range(len(model.layers) - 1, -1, -1):
+    forms, down, up = dict(start), model.arithmetic.down, model.arithmetic.up
+    betas = {model.relus[r]: beta for r, beta in multipliers.beta.items()}
+    nothing = np.zeros((1, len(constant)), constant.dtype)
+    for j in range(len(model.layers) - 1, 0, -1):
         layer = model.layers[j]
-        node, a = layer.node, forms.pop(j, None)
-        if node.op == "relu":
-            relu = model.relus.index(j)
-            if a is None and relu not in multipliers.beta:
-                continue
-            a = np.zeros((rows, *node.shape), dtype=constant.dtype) if a is None else a
-        if a is None:
+        node = layer.node
+        if j not in forms and j not in betas:
             continue
-        flat = a.reshape(rows, -1)
+        a = forms.pop(j) if j in forms else nothing.repeat(node.size, axis=0)
         if layer.loss is not None:
-            constant = arithmetic.down(constant - arithmetic.up(np.abs(flat) @ layer.loss + layer.tiny))
+            constant = down(constant - up((layer.loss.T @ np.abs(a))[0] + model.tiny))
         if layer.bias is not None:
-            constant = arithmetic.down(constant + flat @ layer.bias.reshape(-1))
-        if node.op == "input":
-            return flat, constant
+            constant = down(constant + (layer.bias.T @ a)[0])
         if node.op == "relu":
-            a, offset = _through_relu(model, frame, relu, flat, multipliers)
-            parts = [a.reshape(rows, *node.shape)]
-            constant = arithmetic.down(constant + offset)
-        elif node.op in (*WEIGHTED, *MOVED):
-            parts = [backwards(node, layer.weight, a)]
-        elif node.op == "add":
-            parts = [a, a]
+            part, offset = _through_relu(model, frame, model.relus.index(j), a, multipliers)
+            constant, parts = down(constant + offset), [part]
         else:
-            cuts = np.cumsum([shape[node.axis] for shape in node.before])[:-1]
-            parts = np.split(a, cuts, axis=node.axis + 1)
+            parts = [m.backwards(weight, a) for m, weight in zip(node.maps, layer.weights, strict=True)]
         for i, part in zip(node.inputs, parts, strict=True):
-            constant = _deliver(model, forms, constant, i, part)
-    return np.zeros((rows, model.layers[0].node.size), dtype=constant.dtype), constant
+            forms[i] = forms[i] + part if i in forms else part
+    return forms.get(0, nothing.repeat(model.layers[0].node.size, axis=0)), constant
 
 
-def _deliver(model: Model, forms: dict[int, Array], constant: Array, j: int, part: Array) -> Array:
-    """Add coefficients on the value of node j. A sum is rounded, and may be smaller than its terms: all three are charged."""
-    old = forms.get(j)
-    forms[j] = part if old is None else old + part
-    layer = model.layers[j]
-    if old is None or layer.creation is None:
-        return constant
-    sizes = (np.abs(old) + np.abs(part) + np.abs(forms[j])).reshape(len(part), -1)
-    charge = sizes @ layer.creation
-    charge = charge + model.arithmetic.gamma(4 * layer.node.size + 64) * charge + 3 * layer.tiny
-    return model.arithmetic.down(constant - model.arithmetic.up(charge))
+def against(x: Array, a: Array) -> Array:
+    """The products (B S,) of column b of x (n, B) with each of the columns a[:, b] of a (n, B, S)."""
+    return (x.T[:, None] @ a.swapaxes(0, 1)).reshape(-1)
 
 
 def _through_relu(model: Model, frame: Frame, relu: int, a: Array, multipliers: Multipliers) -> tuple[Array, Array]:
-    """Coefficients (R, n) on the argument, and a constant, from coefficients (R, n) on the output."""
-    arithmetic, count = model.arithmetic, len(frame.lower)
-    shape = (count, len(a) // count, a.shape[1])
-    lower = frame.pre_lower[relu][:, None]
-    upper = np.maximum(frame.pre_upper[relu][:, None], lower)  # a crossed neuron is the point lower
+    """Coefficients (n, R) on the argument, and a constant, from coefficients (n, R) on the output."""
+    arithmetic, known = model.arithmetic, model.known[model.relus[relu]]
+    grouped = a.reshape(len(a), frame.lower.shape[1], -1)
+    lower = frame.lower[known][:, :, None]
+    upper = np.maximum(frame.upper[known][:, :, None], lower)  # a crossed neuron is the point lower
     active, inactive = lower >= 0, (upper <= 0) & ~(lower >= 0)
     unstable = ~(active | inactive)
-    with np.errstate(all="ignore"):
-        chord = np.where(unstable, np.clip(upper / (upper - lower), 0.0, 1.0), 0.0)
-    default = chord if multipliers.parallel else np.where(upper >= -lower, 1.0, 0.0)
+    chord = np.where(unstable, np.clip(upper / (upper - lower), 0.0, 1.0), 0.0)
+    area = np.where(upper >= -lower, 1.0, 0.0)
     low, high = (
-        np.where(active, 1.0, np.where(inactive, 0.0, _named(base, given.get(relu), shape)))
-        for base, given in ((default, multipliers.lower), (chord, multipliers.upper))
+        np.where(active, 1.0, np.where(inactive, 0.0, _named(base, given.get(relu), grouped)))
+        for base, given in ((chord if multipliers.parallel else area, multipliers.lower), (chord, multipliers.upper))
     )
-    out: Array = np.maximum(a, 0).reshape(shape)
-    below: Array = np.minimum(a, 0).reshape(shape)
-    t = _offset(model, lower, upper, high, unstable)
-    offset = (below @ t.swapaxes(1, 2))[..., 0] if t.shape[1] == 1 else (below * t).sum(axis=-1)
+    # t = max(u (1 - s), -l s), upwards, enlarged by what a sum of a t may lose; 0 where the ReLU is linear
+    s, u, minus_l = (arithmetic.lift(np.where(unstable, x, 0.0)) for x in (high, upper, -lower))
+    t = np.maximum(arithmetic.up(u * arithmetic.up(1 - s)), arithmetic.up(minus_l * s))
+    t = np.where(unstable, arithmetic.up(t + arithmetic.gamma(2 * len(a) + 16) * t), 0)
+
+    out, below = np.maximum(grouped, 0), np.minimum(grouped, 0)
+    offset = against(t[:, :, 0], below) if t.shape[2] == 1 else (below * t).sum(axis=0).reshape(-1)
     out *= arithmetic.lift(low)
     below *= arithmetic.lift(high)
     out += below  # one of the two is 0: a single rounding
     flat = out.reshape(a.shape)
-    offset = offset.reshape(-1)
-    beta = multipliers.beta.get(relu)
-    if beta is not None:
-        flat[beta.row, beta.at] = flat[beta.row, beta.at] - arithmetic.lift(beta.value)
-        offset = arithmetic.down(
-            offset + _at_ends(model, beta, (frame.pre_lower[relu], frame.pre_upper[relu]), len(flat))
-        )
+    if relu in multipliers.beta:
+        # - beta y goes with beta l where beta > 0, and with beta u elsewhere: - beta (y - l), - beta (y - u) are not above 0
+        row, at, value = multipliers.beta[relu]
+        frames, beta = row * grouped.shape[1] // a.shape[1], arithmetic.lift(value)
+        end = arithmetic.lift(np.where(value > 0, frame.lower[known][at, frames], frame.upper[known][at, frames]))
+        flat[at, row] = flat[at, row] - beta
+        magnitude = arithmetic.lift(model.layers[model.argument(relu)].magnitude[at, 0])
+        total, size = (arithmetic.lift(np.zeros(a.shape[1])) for _ in range(2))
+        np.add.at(total, row, beta * end)
+        np.add.at(size, row, np.abs(beta) * magnitude)
+        lost = arithmetic.gamma(2 * model.met + 4 * len(row) + 64) * size + model.tiny
+        offset = arithmetic.down(offset + arithmetic.down(total - arithmetic.up(lost)))
     return flat, offset
 
 
-def _offset(model: Model, lower: Array, upper: Array, slope: Array, unstable: Array) -> Array:
-    """``t = max(u (1 - s), -l s)``, upwards, enlarged by what a sum of ``a t`` may lose; 0 where the ReLU is linear."""
-    arithmetic = model.arithmetic
-    s, u, minus_l = (arithmetic.lift(np.where(unstable, x, 0.0)) for x in (slope, upper, -lower))
-    t = np.maximum(arithmetic.up(u * arithmetic.up(1 - s)), arithmetic.up(minus_l * s))
-    t = arithmetic.up(t + arithmetic.gamma(2 * slope.shape[-1] + 16) * t)
-    return np.where(unstable, t, 0)
-
-
-def _named(base: Array, given: Slopes | None, shape: tuple[int, int, int]) -> Array:
-    """Slopes (B, S or 1, n): ``base``, but for the neurons that are named."""
+def _named(base: Array, given: tuple[Array, Array] | None, a: Array) -> Array:
+    """Slopes (n, B, S or 1): ``base``, but for the neurons that are named."""
     if given is None:
         return base
-    value = given.value[None] if len(given.value) == 1 else given.value.reshape(shape[0], shape[1], -1)
-    slopes = np.broadcast_to(base, (shape[0], value.shape[1], shape[2])).copy()
-    slopes[..., given.at] = value
+    value = slope(given[1]).T.reshape(len(given[0]), *(a.shape[1:] if len(given[1]) > 1 else (1, 1)))
+    slopes = np.broadcast_to(base, (len(a), base.shape[1], value.shape[2])).copy()
+    slopes[given[0]] = value
     return slopes
-
-
-def _at_ends(model: Model, beta: Beta, ends: tuple[Array, Array], rows: int) -> Array:
-    """Downwards, the sum over each row of ``beta l`` where beta > 0 and ``beta u`` elsewhere.
-
-    It goes with ``- beta y``: neither ``- beta (y - l)`` nor ``- beta (y - u)`` is above 0.
-    """
-    arithmetic = model.arithmetic
-    frames = beta.row * len(ends[0]) // rows
-    known = np.where(beta.value > 0, ends[0][frames, beta.at], ends[1][frames, beta.at])
-    terms = arithmetic.lift(beta.value) * arithmetic.lift(known)
-    total, size = (arithmetic.lift(np.zeros(rows)) for _ in range(2))
-    np.add.at(total, beta.row, terms)
-    np.add.at(size, beta.row, np.abs(terms))
-    lost = arithmetic.gamma(4 * len(terms) + 64) * size + (len(terms) + 4) * arithmetic.tiny
-    return arithmetic.down(total - arithmetic.up(lost))

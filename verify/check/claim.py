@@ -8,11 +8,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.check.container import Container
-from verify.check.network import Node
-from verify.check.reasons import fields, integer, listed, require
+from verify.check.forms import Numbers, Whole, read, require
 
 Array = NDArray[Any]
+_FORM = {
+    "network": {"identity": str, "file?": str},
+    "semantics": {"real", "float32"},
+    "regions": [dict],  # each is read when a step enters it
+    "region_of": Numbers("I32", "clauses", 0, "regions"),
+    "rows": Numbers("I32", "clauses", 1),
+    "C": Numbers("F64", "rows outputs"),
+    "d": Numbers("F64", "rows"),
+    "label?": Whole(0, "outputs"),
+    "margins": Numbers("F32", "clauses", 0),
+}
 
 
 @dataclass(frozen=True)
@@ -20,104 +29,61 @@ class Claim:
     """No x of the region ``regions[region_of[k]]`` satisfies clause k: ``C[j] f(x) + d[j] <= 0`` in every row j of ``rows(k)``."""
 
     float32: bool
-    regions: list[Any]  # as in the document: they are read one at a time, when a step enters them
+    regions: list[Any]
     region_of: list[int]
     starts: Array  # (K + 1,): where each clause's rows begin
     C: Array
     d: Array
     label: int | None
-    targets: list[int] | None
     margins: Array
 
-    @property
-    def count(self) -> int:
-        """How many clauses there are."""
-        return len(self.margins)
-
-    def rows(self, clause: int) -> tuple[Array, Array]:
-        """C (J, n_out) and d (J,) of one clause."""
-        part = slice(int(self.starts[clause]), int(self.starts[clause + 1]))
-        return self.C[part].astype(np.float64), self.d[part].astype(np.float64)
+    def rows(self, clause: int) -> slice:
+        """Where the rows of one clause are."""
+        return slice(int(self.starts[clause]), int(self.starts[clause + 1]))
 
     def name(self, clause: int) -> str:
         """The clause, as reasons and words call it."""
-        return f"clause {clause}" + ("" if self.targets is None else f" (target {self.targets[clause]})")
+        return f"clause {clause}" + ("" if self.label is None else f" (target {clause + (clause >= self.label)})")
 
 
-def read_claim(container: Container, nodes: list[Node]) -> Claim:
-    """The claim of a certificate, for a network of these nodes."""
-    keys = ("network", "semantics", "regions", "region_of", "rows", "C", "d", "label", "targets", "margins")
-    entry = fields(container.document["claim"], keys, (), "the claim")
-    require(entry["semantics"] in ("real", "float32"), f"semantics is {entry['semantics']!r:.40}, not real or float32")
-    regions = listed(entry["regions"], "regions")
-    rows = container.array(entry["rows"], "I32", (None,), "rows").astype(np.int64)
-    require(len(rows) >= 1 and bool((rows >= 1).all()), "there is no clause, or one without rows")
-    region_of = container.array(entry["region_of"], "I32", rows.shape, "region_of").tolist()
-    require(set(region_of) == set(range(len(regions))), "region_of names a region that is not there, or leaves one out")
-    total, outputs = int(rows.sum()), nodes[-1].size
-    c = container.array(entry["C"], "F64", (total, outputs), "C")
-    d = container.array(entry["d"], "F64", (total,), "d")
-    margins = container.array(entry["margins"], "F32", (len(rows),), "margins")
-    require(bool((margins >= 0).all()), "a claimed margin is negative")
-    several = np.flatnonzero((rows > 1) & (margins != 0))
-    require(len(several) == 0, f"clause {several[:1]} has several rows, and a margin is claimed for it")
-    label, targets = entry["label"], entry["targets"]
-    require((label is None) == (targets is None), "a label and its targets come together")
+def read_claim(entry: dict[str, Any], outputs: int, kind: str, digest: str) -> Claim:
+    """The claim of a certificate, for a network with so many outputs whose ``identity`` or ``file`` has this SHA-256."""
+    listed = entry.get("regions")
+    given = read(_FORM, entry, "the claim", {"outputs": outputs, "regions": len(listed) if type(listed) is list else 0})
+    word, claimed = {"identity": "network"}.get(kind, kind), given["network"].get(kind)
+    require(claimed == digest, f"the claim is about the {word} {claimed!r:.80}, this one is {digest}")
+    rows, C, d, region_of = given["rows"], given["C"], given["d"], given["region_of"].tolist()
+    regions, label = given["regions"], given.get("label")
+    require(set(region_of) == set(range(len(regions))) and regions, "region_of leaves a region out, or there is none")
+    starts = np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])
+    require(starts[-1] == len(d), f"C and d have {len(d)} rows, and the clauses {starts[-1]}")
+    several = np.flatnonzero((rows > 1) & (given["margins"] != 0))
+    require(not len(several), f"clause {several[:1]} has several rows, and a margin is claimed for it")
     if label is not None:
-        integer(label, 0, outputs - 1, "the label")
-        for target in listed(targets, "targets"):
-            integer(target, 0, outputs - 1, "a target")
-        require(
-            len(rows) == total == outputs - 1,
-            f"{len(rows)} clauses of {total} rows for a label among {outputs} outputs",
-        )
         require(len(regions) == 1, f"a label, and {len(regions)} regions")
-        others = [t for t in range(outputs) if t != label]
-        require(
-            sorted(targets) == others, f"the targets {targets!s:.80} are not all labels other than {label}, once each"
-        )
-        wanted = np.zeros((len(others), outputs))
-        wanted[:, label] = 1
-        wanted[np.arange(len(others)), targets] = -1
-        require(
-            bool((c == wanted).all() and (d == 0).all()),
-            f"C and d are not those of label {label} against the targets {targets!s:.80}",
-        )
-    starts = np.concatenate([[0], np.cumsum(rows)])
-    return Claim(entry["semantics"] == "float32", regions, region_of, starts, c, d, label, targets, margins)
-
-
-def fits_network(container: Container, identity: str | None, file: str) -> str:
-    """Which network the claim is about, in words; ``identity`` of the network file at hand, or the hash of another ``file``."""
-    entry = fields(
-        fields(container.document["claim"], ("network",), container.document["claim"])["network"], ("identity", "file")
-    )
-    if identity is not None:
-        require(
-            entry["identity"] == identity,
-            f"the claim is about the network {entry['identity']!r:.80}, this one is {identity}",
-        )
-        return f"the network whose identity is {identity}"
-    require(entry["file"] == file, f"the claim is about the file {entry['file']!r:.80}, this one is {file}")
-    return f"the network in the file with the SHA-256 {file}"
+        every = (rows == 1).all() and len(C) == outputs - 1
+        good = every and (np.delete(np.eye(outputs)[label] - np.eye(outputs), label, axis=0) == C).all() and not d.any()
+        require(good, f"C and d are not those of label {label} against all others, in increasing order")
+    return Claim(given["semantics"] == "float32", regions, region_of, starts, C, d, label, given["margins"])
 
 
 def in_words(claim: Claim, network: str, regions: list[str], margins: dict[int, float]) -> str:
     """What was proved, for a reader who has not seen the file: ``regions`` in words, ``margins`` as they were derived."""
     real = "as the function that its stored numbers define in real arithmetic"
-    executed = "as executed in IEEE float32, in any order of summation, for float32 inputs"
-    meaning = executed if claim.float32 else real
+    meaning = "as executed in IEEE float32, in any order of summation, for float32 inputs" if claim.float32 else real
     if claim.label is not None:
-        every = f"For {regions[0]},"
-        lines = [every, network, f"({meaning})", f"gives label {claim.label} a larger output than every other label."]
+        lines = [
+            f"For {regions[0]},",
+            f"{network}\n({meaning})",
+            f"gives label {claim.label} a larger output than every other label.",
+        ]
     else:
-        lines = [network[0].upper() + network[1:], f"({meaning})", "satisfies, in each region, none of its clauses:"]
-        about: list[list[str]] = [[] for _ in regions]
-        for clause, owner in enumerate(claim.region_of):
-            about[owner].append(str(clause))
+        lines = [f"{network}\n({meaning})", "satisfies, in each region, none of its clauses:"]
         for number, region in enumerate(regions):
-            lines.append(f"  region {number}, {region}: clauses {', '.join(about[number])}")
-    for clause in range(claim.count):
-        found = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
+            clauses = ", ".join(str(k) for k, owner in enumerate(claim.region_of) if owner == number)
+            lines.append(f"  region {number}, {region}: clauses {clauses}")
+    for clause in range(len(claim.margins)):
+        derived = margins.get(clause, 0.0)
+        found = f"margin at least {derived!r}" if derived > 0 else "refuted, with no number derived"
         lines.append(f"  {claim.name(clause)}: {found}")
     return "\n".join(lines)

@@ -1,252 +1,195 @@
-"""The network: nodes in topological order, read from a container (or from a reader of ONNX), with the shape of each checked."""
+"""The network: nodes in topological order. A linear node is a sum of maps, one an input, whatever its op; values are flat."""
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.check.container import Container
-from verify.check.reasons import fields, integer, listed, require
+from verify.check.forms import Numbers, Rejected, Whole, chosen, read, require
 
 Array = NDArray[Any]
-MAX_SIZE = 2**27  # of all values together
-_ARRAYS = ("weight", "bias", "bias_error", "index")  # in the order in which a canonical file lays them out
-_BIAS = ("bias", "bias_error")
-# op: (keys that must be there, keys that may be)
-_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "input": (("shape",), ()),
-    "affine": (("weight",), (*_BIAS, "weight_ulps")),
-    "conv": (("weight", "stride", "padding", "dilation", "groups"), (*_BIAS, "weight_ulps")),
-    "scale": (("weight",), (*_BIAS, "weight_ulps")),
-    "reshape": (("shape",), _BIAS),
-    "select": (("index",), _BIAS),
-    "relu": ((), ()),
-    "add": ((), ()),
-    "concat": (("axis",), ()),
-}
-_ARITY = {"input": (0, 0), "add": (2, 2), "concat": (1, 1000)}  # others: one input
+MAX_SIZE = 2**25  # of all values, and of all indices of maps, together
+
+
+@dataclass(frozen=True, eq=False)
+class Map:
+    """``v -> W v``: output (g, o, p) is the sum over t of ``weight[g, o, t]`` times entry ``index[g, t, p]`` of v, -1 being 0.
+
+    Without weight, output (g, t, p) is that entry. All values (size, R) are those of R functionals or frames, side by side.
+    """
+
+    size: int  # of v
+    index: Array
+    weight: Array | None = None
+
+    @property
+    def outputs(self) -> int:
+        """The size of ``W v``."""
+        return self.index.size if self.weight is None else math.prod(self.weight.shape[:2]) * self.index.shape[2]
+
+    @property
+    def back(self) -> int:
+        """How many products an entry of ``a W`` is the sum of, at most."""
+        return len(self.uses) * (1 if self.weight is None else self.weight.shape[1])
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether every entry of v is read once, in their order."""
+        return np.array_equal(self.index.ravel(), np.arange(self.size))
+
+    def forwards(self, weight: Array | None, v: Array) -> Array:
+        """``W v``, with ``weight`` in place of the map's own: its magnitude, or in another arithmetic."""
+        if not self.plain:
+            v = np.concatenate([v, np.zeros((1, v.shape[1]), v.dtype)])[self.index.ravel()]
+        groups, terms, places = self.index.shape
+        product = v if weight is None else weight @ v.reshape(groups, terms, places * v.shape[1])
+        return product.reshape(-1, v.shape[1])
+
+    def backwards(self, weight: Array | None, a: Array) -> Array:
+        """``a W`` for coefficients a of the outputs, made of the places p alone at which some coefficient is not 0."""
+        (groups, _, places), count = self.index.shape, a.shape[1]
+        part: Array = a.reshape(groups, -1, places, count)
+        live = np.full(places, True) if self.plain else (part != 0).any(axis=(0, 1, 3))
+        left = np.count_nonzero(live)
+        part = part if left == places else part[:, :, live]
+        if weight is not None:
+            part = weight.swapaxes(1, 2) @ part.reshape(groups, part.shape[1], left * count)
+        if self.plain:
+            return part.reshape(-1, count)
+        part, out = part.reshape(-1, count), np.zeros((self.size, count), a.dtype)
+        rank = np.cumsum(live) - 1
+        for entries, sources in self.uses:
+            row, place = np.divmod(entries, places)
+            kept = live[place]
+            out[sources[kept]] += part[(row * left + rank[place])[kept]]
+        return out
+
+    @cached_property
+    def uses(self) -> list[tuple[Array, Array]]:
+        """The places of the index and what is there, in rounds: in round k, those that use something for the k-th time."""
+        flat = self.index.ravel()
+        order = np.argsort(flat, kind="stable")[np.count_nonzero(flat < 0) :]
+        earlier = np.arange(len(order)) - np.searchsorted(flat[order], flat[order])
+        rounds = np.split(order[np.argsort(earlier, kind="stable")], np.cumsum(np.bincount(earlier))[:-1])
+        return [(entries, flat[entries]) for entries in rounds]
 
 
 @dataclass(frozen=True)
 class Node:
-    """One node. Arrays are float64 (``index``: int64); ``bias`` and ``bias_error`` have the value's shape."""
+    """One node. ``bias`` and ``bias_error`` have the value's size; all arrays are float64."""
 
     op: str
-    inputs: tuple[int, ...]
-    before: tuple[tuple[int, ...], ...]  # the shapes of the inputs' values
-    shape: tuple[int, ...]
-    weight: Array | None = None
+    inputs: list[int]
+    size: int
+    maps: list[Map]
     bias: Array | None = None
     bias_error: Array | None = None
     weight_ulps: int = 0
-    index: Array | None = None
-    axis: int = 0
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
 
     @property
-    def size(self) -> int:
-        return math.prod(self.shape)
+    def fan(self) -> int:
+        """How many products an entry of the value is the sum of, at most; 0 where nothing is computed."""
+        if self.maps and self.maps[0].weight is not None:
+            return int(self.maps[0].index.shape[1])
+        return int(self.op == "add" or self.bias is not None)
 
 
-def from_container(container: Container) -> tuple[list[Node], str]:
-    """The nodes and the identity of a network file."""
-    document = fields(container.document, ("format", "version", "nodes"), what="the network's document")
-    raw = []
-    for j, entry in enumerate(listed(document["nodes"], "the list of nodes")):
-        require(type(entry) is dict, f"node {j} is not an object")
-        node = {key: value for key, value in entry.items() if value is not None}
-        for key in set(node) & set(_ARRAYS):
-            node[key] = container.array(node[key], "I64" if key == "index" else "F64 F32", None, f"{key} of node {j}")
-        raw.append(node)
-    return build(raw), identity(raw)
-
-
-def build(raw: list[dict[str, Any]]) -> list[Node]:
-    """Check the nodes of FORMAT.md, section 2, with arrays in place of their names."""
+def build(raw: list[Any]) -> list[Node]:
+    """The nodes of FORMAT.md, section 2, with arrays in place of their names. Raises `Rejected`."""
     nodes: list[Node] = []
-    require(bool(raw) and type(raw[0]) is dict and raw[0].get("op") == "input", "node 0 is not the input")
-    for j, given in enumerate(raw):
-        what = f"node {j}"
-        require(type(given) is dict, f"{what} is not an object")
-        entry = {key: value for key, value in given.items() if value is not None}
-        op = entry.get("op")
-        require(
-            type(op) is str and op in _KEYS and (op == "input") == (j == 0), f"{what} has the unknown op {op!r:.40}"
-        )
-        required, optional = _KEYS[str(op)]
-        what = f"node {j} ({op})"
-        fields(entry, ("op", *(("inputs",) if j else ()), *required), optional, what)
-        inputs = tuple(
-            integer(i, 0, j - 1, f"an input of {what}") for i in listed(entry.get("inputs", []), f"inputs of {what}")
-        )
-        low, high = _ARITY.get(str(op), (1, 1))
-        require(low <= len(inputs) <= high, f"{what} has {len(inputs)} inputs")
-        nodes.append(_node(str(op), inputs, tuple(nodes[i].shape for i in inputs), entry, what))
-        require(
-            sum(node.size for node in nodes) <= MAX_SIZE, f"{what}: all values together have over {MAX_SIZE} entries"
-        )
-    require(len(nodes[-1].shape) == 1, f"the output has {len(nodes[-1].shape)} axes, not one")
+    total = 0
+    for j, entry in enumerate(raw):
+        op, (form, make) = chosen(_OPS, entry, "op", f"node {j}")
+        try:
+            require((op == "input") == (j == 0), "the input is the first node, and no other")
+            given = read(form | {"op": str}, entry, "it", {"earlier": j})
+            inputs, weight = given.get("inputs", []), given.get("weight")
+            maps = make(given, *(nodes[i].size for i in inputs)) if make else []
+            size = maps[0].outputs if maps else nodes[inputs[0]].size if inputs else given["size"]
+            total += size + sum(m.index.size for m in maps)
+            require(size and total <= MAX_SIZE, f"a value of {size}; all of them and all indices have {total} entries")
+            own = {key: given[key].astype(np.float64) for key in ("bias", "bias_error") if key in given}
+            for key, array in own.items():
+                rows = size if weight is None else len(weight)
+                require(len(array) in (size, rows), f"{key} has {len(array)} entries for a value of {size}")
+                own[key] = np.repeat(array, size // len(array))
+            if "bias_error" in own:
+                own.setdefault("bias", np.zeros(size))
+        except Rejected as reason:
+            raise Rejected(f"node {j} ({op}): {reason}") from None
+        nodes.append(Node(op, inputs, size, maps, **own, weight_ulps=given.get("weight_ulps", 0)))
+    require(nodes, "there are no nodes")
     return nodes
 
 
-def identity(raw: list[dict[str, Any]]) -> str:
-    """The SHA-256 of the canonical file of these nodes."""
-    header: dict[str, Any] = {}
-    blobs: list[bytes] = []
-    named, position = [], 0
-    for node in raw:
-        entry = dict(node)
-        for key in _ARRAYS:
-            if key not in entry:
-                continue
-            array = np.asarray(entry[key], dtype="<i8" if key == "index" else "<f8")
-            dtype = "I64" if key == "index" else "F64"
-            if dtype == "F64":
-                with np.errstate(over="ignore", under="ignore"):
-                    small = array.astype("<f4")
-                if (small == array).all():
-                    array, dtype = small, "F32"
-            blobs.append(array.tobytes())
-            entry[key] = str(len(blobs) - 1)
-            end = position + len(blobs[-1])
-            header[entry[key]] = {"dtype": dtype, "shape": list(array.shape), "data_offsets": [position, end]}
-            position = end
-        named.append(entry)
-    header["__metadata__"] = {"reluproof": _text({"format": "reluproof network", "version": 1, "nodes": named})}
-    text = _text(header).encode()
-    return sha256(struct.pack("<Q", len(text)) + text + b"".join(blobs)).hexdigest()
+def _affine(given: dict[str, Any], size: int) -> list[Map]:
+    columns = given["weight"].shape[1]
+    require(columns and size % columns == 0, f"weight has {columns} columns for a value of {size}")
+    return [Map(size, np.arange(size).reshape(1, columns, -1), given["weight"].astype(np.float64)[None])]
 
 
-def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, separators=(",", ":"))
-
-
-def _node(
-    op: str, inputs: tuple[int, ...], before: tuple[tuple[int, ...], ...], entry: dict[str, Any], what: str
-) -> Node:
-    numbers = {key: _finite(entry[key], f"{key} of {what}") for key in ("weight", *_BIAS) if key in entry}
-    extra: dict[str, Any] = {"weight": numbers["weight"]} if "weight" in numbers else {}
-    extra["weight_ulps"] = integer(entry.get("weight_ulps", 0), 0, 2**20, f"weight_ulps of {what}")
-    shape, more = _SHAPES[op](before, entry, numbers.get("weight"), what)
-    require(all(n > 0 for n in shape) and len(shape) <= 8, f"{what} has a value of the shape {shape}")
-    require(math.prod(shape) <= MAX_SIZE, f"{what} has a value of over {MAX_SIZE} entries")
-    short = {"conv": (shape[0],), "affine": shape[-1:]}.get(op)
-    for key in _BIAS:
-        if key not in numbers:
-            continue
-        array = numbers[key]
-        require(array.shape in (shape, short), f"{key} of {what} has the shape {array.shape}, not {short or shape}")
-        if op == "conv" and array.shape != shape:
-            array = array[:, None, None]
-        extra[key] = np.broadcast_to(array, shape)
+def _conv(given: dict[str, Any], size: int) -> list[Map]:
+    weight, (channels, *plane), (s, t), (d, e) = (given[key] for key in ("weight", "shape", "stride", "dilation"))
+    outs, each, *kernel = weight.shape
+    fits = min(weight.shape) and channels % each == 0 and outs % (channels // each) == 0
     require(
-        "bias_error" not in extra or bool((extra["bias_error"] >= 0).all()),
-        f"bias_error of {what} has a negative entry",
+        fits and size == channels * math.prod(plane),
+        f"weight has the shape {weight.shape} for a value of {size}, {given['shape']}",
     )
-    return Node(op, inputs, before, shape, **extra, **more)
-
-
-def _finite(value: Any, what: str) -> Array:
-    array = np.asarray(value)
-    require(array.dtype in (np.float32, np.float64), f"{what} is {array.dtype}, not float64 or float32")
-    require(bool(np.isfinite(array).all()), f"{what} has an entry that is not a finite number")
-    return array.astype(np.float64)
-
-
-def _dims(value: Any, what: str, count: int | None = None, low: int = 1) -> tuple[int, ...]:
-    sizes = tuple(integer(n, low, MAX_SIZE, what) for n in listed(value, what))
-    require(count is None or len(sizes) == count, f"{what} has {len(sizes)} entries, not {count}")
-    require(len(sizes) <= 8, f"{what} has over 8 entries")
-    return sizes
-
-
-Shapes = tuple[tuple[int, ...], ...]
-Found = tuple[tuple[int, ...], dict[str, Any]]  # the shape of a node's value, and the node's own fields
-
-
-def _input(before: Shapes, entry: dict[str, Any], weight: Any, what: str) -> Found:
-    shape = _dims(entry["shape"], f"shape of {what}")
-    require(len(shape) >= 1, f"{what} has a value without an axis")
-    return shape, {}
-
-
-def _reshape(before: Shapes, entry: dict[str, Any], weight: Any, what: str) -> Found:
-    shape = _dims(entry["shape"], f"shape of {what}")
-    require(math.prod(shape) == math.prod(before[0]), f"{what} turns {before[0]} into {shape}, of another size")
-    return shape, {}
-
-
-def _affine(before: Shapes, entry: dict[str, Any], weight: Array, what: str) -> Found:
-    ok = weight.ndim == 2 and len(before[0]) > 0 and weight.shape[1] == before[0][-1]
-    require(ok, f"weight of {what} has the shape {weight.shape} for a value {before[0]}")
-    return (*before[0][:-1], weight.shape[0]), {}
-
-
-def _scale(before: Shapes, entry: dict[str, Any], weight: Array, what: str) -> Found:
-    require(weight.shape == before[0], f"weight of {what} has the shape {weight.shape} for a value {before[0]}")
-    return before[0], {}
-
-
-def _conv(before: Shapes, entry: dict[str, Any], weight: Array, what: str) -> Found:
-    own: dict[str, Any] = {key: _dims(entry[key], f"{key} of {what}", 2) for key in ("stride", "dilation")}
-    own["padding"] = _dims(entry["padding"], f"padding of {what}", 2, low=0)
-    own["groups"] = groups = integer(entry["groups"], 1, MAX_SIZE, f"groups of {what}")
-    ok = weight.ndim == 4 and len(before[0]) == 3 and min(weight.shape) > 0
-    ok = ok and weight.shape[1] * groups == before[0][0] and weight.shape[0] % groups == 0
-    require(ok, f"weight of {what} has the shape {weight.shape} for a value {before[0]} in {groups} groups")
-    sizes = []
-    for axis in (0, 1):
-        padded, reach = (
-            before[0][1 + axis] + 2 * own["padding"][axis],
-            own["dilation"][axis] * (weight.shape[2 + axis] - 1) + 1,
-        )
-        require(reach <= padded <= MAX_SIZE, f"{what}: a kernel that reaches {reach} over a padded axis of {padded}")
-        sizes.append((padded, (padded - reach) // own["stride"][axis] + 1))
+    padded = [n + 2 * p for n, p in zip(plane, given["padding"], strict=True)]
+    reach = [1 + far * (n - 1) for far, n in zip((d, e), kernel, strict=True)]
+    places = math.prod((n - r) // step + 1 for n, r, step in zip(padded, reach, (s, t), strict=True))
     require(
-        before[0][0] * sizes[0][0] * sizes[1][0] <= MAX_SIZE, f"{what}: the padded value has over {MAX_SIZE} entries"
+        reach[0] <= padded[0] and reach[1] <= padded[1], f"a kernel reaches {reach} over a padded plane of {padded}"
     )
-    return (weight.shape[0], sizes[0][1], sizes[1][1]), own
+    most = channels * max(math.prod(kernel) * places, math.prod(padded))
+    require(most <= MAX_SIZE, f"its windows or the padded input have {most} entries, over {MAX_SIZE}")
+    positions = np.full((channels, *padded), -1)
+    (p, q), (high, wide) = given["padding"], plane
+    positions[:, p : p + high, q : q + wide] = np.arange(size).reshape(channels, high, wide)
+    seen = np.lib.stride_tricks.sliding_window_view(positions, reach, (1, 2))[:, ::s, ::t, ::d, ::e]
+    groups = channels // each
+    index = seen.transpose(0, 3, 4, 1, 2).reshape(groups, -1, places)
+    return [Map(size, index, weight.astype(np.float64).reshape(groups, outs // groups, -1))]
 
 
-def _select(before: Shapes, entry: dict[str, Any], weight: Any, what: str) -> Found:
-    index = np.asarray(entry["index"])
-    size = math.prod(before[0])
-    ok = index.dtype == np.int64 and index.size > 0 and bool(((index >= -1) & (index < size)).all())
-    require(ok, f"index of {what} is not of int64 from -1 to {size - 1}")
-    return index.shape, {"index": index}
+def _scale(given: dict[str, Any], size: int) -> list[Map]:
+    require(len(given["weight"]) == size, f"weight has {len(given['weight'])} entries for a value of {size}")
+    return [Map(size, np.arange(size).reshape(size, 1, 1), given["weight"].astype(np.float64).reshape(size, 1, 1))]
 
 
-def _same(before: Shapes, entry: dict[str, Any], weight: Any, what: str) -> Found:
-    require(all(shape == before[0] for shape in before), f"{what} has inputs of different shapes {before}")
-    return before[0], {}
+def _select(given: dict[str, Any], *sizes: int) -> list[Map]:
+    index, ends = given["index"], np.cumsum(sizes)
+    require(sizes and index.size * len(sizes) <= MAX_SIZE, f"{index.size} entries of {len(sizes)} values")
+    require((index < ends[-1]).all(), f"index names entries that values of {sizes} do not have")
+    inside = [(index >= end - n) & (index < end) for n, end in zip(sizes, ends, strict=True)]
+    parts = [np.where(own, index - end + n, -1) for own, n, end in zip(inside, sizes, ends, strict=True)]
+    return [Map(n, part.reshape(-1, 1, 1)) for n, part in zip(sizes, parts, strict=True)]
 
 
-def _concat(before: Shapes, entry: dict[str, Any], weight: Any, what: str) -> Found:
-    axis = integer(entry["axis"], 0, len(before[0]) - 1, f"axis of {what}")
-    rest = {(shape[:axis], shape[axis + 1 :]) for shape in before}
-    require(len(rest) == 1, f"{what} has inputs of the shapes {before}, which do not fit along axis {axis}")
-    return (*before[0][:axis], sum(shape[axis] for shape in before), *before[0][axis + 1 :]), {"axis": axis}
+def _add(given: dict[str, Any], size: int, other: int) -> list[Map]:
+    require(size == other, f"values of {size} and {other} are added")
+    return [Map(size, np.arange(size).reshape(-1, 1, 1))] * 2
 
 
-_SHAPES: dict[str, Callable[[Shapes, dict[str, Any], Any, str], Found]] = {
-    "input": _input,
-    "affine": _affine,
-    "conv": _conv,
-    "scale": _scale,
-    "reshape": _reshape,
-    "select": _select,
-    "relu": _same,
-    "add": _same,
-    "concat": _concat,
+_ONE = (Whole(0, "earlier"),)
+_BIAS = {"inputs": _ONE, "bias?": Numbers("F64 F32", "b"), "bias_error?": Numbers("F64 F32", "b", 0)}
+_ULPS = {"weight_ulps?": Whole(0, 2**20)}
+_PAIR, _PADDING = (Whole(1, MAX_SIZE),) * 2, (Whole(0, MAX_SIZE),) * 2
+_WINDOW = {"shape": (Whole(1, MAX_SIZE),) * 3, "stride": _PAIR, "padding": _PADDING, "dilation": _PAIR}
+# op: its keys and what they must be, and the maps of its inputs' values
+_OPS: dict[str, tuple[dict[str, Any], Callable[..., list[Map]] | None]] = {
+    "input": ({"size": Whole(1, MAX_SIZE)}, None),
+    "affine": ({"weight": Numbers("F64 F32", "m n"), **_BIAS, **_ULPS}, _affine),
+    "conv": ({"weight": Numbers("F64 F32", "o c h w"), **_WINDOW, **_BIAS, **_ULPS}, _conv),
+    "scale": ({"weight": Numbers("F64 F32", "n"), **_BIAS, **_ULPS}, _scale),
+    "select": ({"index": Numbers("I64", "m", -1), **_BIAS, "inputs": [Whole(0, "earlier")]}, _select),
+    "relu": ({"inputs": _ONE}, None),
+    "add": ({"inputs": _ONE * 2}, _add),
 }

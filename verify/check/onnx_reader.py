@@ -1,9 +1,8 @@
 """A plain ONNX file as the nodes of FORMAT.md, section 2, from its bytes alone.
 
 The nodes compute what the file computes for one input: a batch axis has size 1. The first axis of the input is the batch axis when
-there is more than one axis and its size is 1 or no number (a name, or nothing). Values everywhere lose a first axis of size 1 when
-there is another. That never changes the row-major order, so ops that move or drop the batch axis are read for what they do; one
-whose meaning depends on it (Conv) asks for it. An initializer that is an input too has the value that is in the file.
+there is more than one axis and its size is 1 or no number (a name, or nothing). Values are flat, so ops that change a shape alone
+make no node. An initializer that is an input too has the value that is in the file.
 Nodes that the output does not depend on are read, and left out.
 """
 
@@ -11,7 +10,6 @@ from __future__ import annotations
 
 import math
 import struct
-import zlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +19,8 @@ from typing import Any, TypeAlias, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.check.protobuf import Message, Unreadable, need
+from verify.check.forms import Unreadable
+from verify.check.protobuf import Message, need
 
 Array: TypeAlias = NDArray[Any]
 MAX_RANK = 8
@@ -57,29 +56,12 @@ class Value:
     bare: bool = False  # of an affine or scale node without bias that nothing else reads: a bias can still go there
 
 
-def _strip(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[1:] if len(shape) > 1 and shape[0] == 1 else shape
-
-
-def _turned(array: Array) -> Array:
-    return array.swapaxes(-1, -2) if array.ndim > 1 else array
-
-
 def read(data: bytes, *, limit: int = 1 << 30) -> list[dict[str, Any]]:
-    """The nodes of an ONNX file, plain or gzipped. Optional keys are left out rather than null.
+    """The nodes of an ONNX file. Optional keys are left out.
 
-    ``limit``: bytes of the file after decompression, and again of all values and arrays of the network at 8 a number. Weights
+    ``limit``: bytes of all values and arrays of the network at 8 a number. Weights
     have the bits and the dtype of the file, ReLUs its order. Raises Unreadable, and nothing else, for any bytes.
     """
-    if data[:2] == b"\x1f\x8b":
-        stream = zlib.decompressobj(wbits=31)
-        try:
-            data = stream.decompress(data, limit + 1)
-        except zlib.error as error:
-            raise Unreadable(f"file: the gzip stream is damaged: {error}") from error
-        whole = stream.eof and not stream.unused_data
-        need(whole or len(data) > limit, "file", "the gzip stream is cut off, or other bytes follow it")
-    need(len(data) <= limit, "file", f"it has more than {limit} bytes once it is decompressed")
     model, reader = Message(data, "model"), _Reader(limit)
     opsets = [(o.one(o.texts(1), ""), o.one(o.ints(2), 1)) for o in model.messages(8, "operator set")]
     versions = [version for domain, version in opsets if domain in _DOMAINS]
@@ -168,7 +150,7 @@ class _Reader:
         for n, names, results in nodes:
             self.node(n, names, results, uses)
         self.where, result = "output", cast(Value, self.names.get(outputs[0]))
-        vector = isinstance(result, Value) and len(_strip(result.shape)) == 1
+        vector = isinstance(result, Value) and math.prod(result.shape) == max(result.shape)
         self.need(vector, f"{outputs[0]!r} is not a vector that depends on the input")
         live = {result.node}
         for k in range(result.node, 0, -1):
@@ -227,15 +209,14 @@ class _Reader:
             case "Gemm":
                 value, weight, transposed = self.value(0), self.constant(1, 2), self.attribute("transB")
                 self.need(len(value.shape) == 2 and transposed in (0, 1), "two axes, and transB 0 or 1, are supported")
-                product = self.affine(value, weight if transposed else weight.T)
+                product = self.affine(value, weight if transposed else weight.T, -1)
                 result = self.shifted(product, self.constant(2)) if len(self.args) == 3 else product
                 self.need(result.shape == product.shape, f"C is larger than the product, {product.shape}")
                 return result
             case "MatMul" if isinstance(self.args[1], np.ndarray):
-                return self.affine(self.value(0), self.constant(1, 2).T)
-            case "MatMul":  # W v is the transpose of (transpose of v) @ transpose of W
-                product = self.affine(self.move(self.value(1), _turned), self.constant(0, 2))
-                return self.move(product, _turned)
+                return self.affine(self.value(0), self.constant(1, 2).T, -1)
+            case "MatMul":
+                return self.affine(self.value(1), self.constant(0, 2), -min(len(self.value(1).shape), 2))
             case "BatchNormalization":
                 return self.normalised()
             case "Conv":
@@ -243,9 +224,8 @@ class _Reader:
         constant = isinstance(self.args[0], np.ndarray)
         return self.moved(self.args[0]) if constant else self.move(self.value(0), self.moved)
 
-    def emit(self, op: str, shape: tuple[int, ...], *inputs: Value, **keys: Any) -> Value:
-        reads = {"inputs": [v.node for v in inputs]} if inputs else {}
-        keys |= {"shape": list(_strip(shape))} if op in ("input", "reshape") else {}
+    def emit(self, op: str, shape: tuple[int, ...], /, *inputs: Value, **keys: Any) -> Value:
+        reads = {"inputs": [v.node for v in inputs]} if inputs else {"size": math.prod(shape)}
         self.nodes.append({"op": op, **reads, **keys})
         return Value(len(self.nodes) - 1, self.room(shape), bare=op in ("affine", "scale"))
 
@@ -278,11 +258,9 @@ class _Reader:
         """The value arranged like the positions in it; -1 for a zero."""
         positions = np.arange(math.prod(self.room(value.shape)), dtype=np.int64)
         index = arrange(positions.reshape(value.shape))
-        flat, shape = index.reshape(math.prod(self.room(index.shape))), _strip(index.shape)
-        if not np.array_equal(flat, positions):
-            return self.emit("select", index.shape, value, index=flat.reshape(shape).copy())
-        same = shape == _strip(value.shape)
-        return replace(value, shape=index.shape) if same else self.emit("reshape", index.shape, value)
+        flat = index.reshape(math.prod(self.room(index.shape)))
+        same = np.array_equal(flat, positions)
+        return replace(value, shape=index.shape) if same else self.emit("select", index.shape, value, index=flat.copy())
 
     def spread(self, value: Value, shape: tuple[int, ...]) -> Value:
         return self.move(value, lambda positions: np.broadcast_to(positions, self.room(shape)))
@@ -308,26 +286,26 @@ class _Reader:
                 return a.reshape(shape)
         return a
 
-    def affine(self, value: Value, weight: Array) -> Value:
-        fits = value.shape[-1:] == self.room(weight.shape)[1:]
+    def affine(self, value: Value, weight: Array, axis: int) -> Value:
+        """The weight applied along an axis."""
+        fits = value.shape and value.shape[axis] == self.room(weight.shape)[1]
         self.need(fits, f"a value of shape {value.shape} meets weights for {weight.shape[1]} numbers")
-        return self.emit("affine", (*value.shape[:-1], len(weight)), value, weight=weight.copy())
+        first = self.move(value, lambda positions: np.moveaxis(positions, axis, 0))
+        product = self.emit("affine", (len(weight), *first.shape[1:]), first, weight=weight.copy())
+        return self.move(product, lambda positions: np.moveaxis(positions, 0, axis))
 
     def scaled(self, value: Value, weight: Array, **keys: int) -> Value:
         self.need(np.isfinite(weight).all(), "a factor is not a finite number")
         shape = self.room(np.broadcast_shapes(value.shape, weight.shape))
-        weight = np.broadcast_to(weight, shape).reshape(_strip(shape)).copy()
+        weight = np.broadcast_to(weight, shape).reshape(-1).copy()
         return self.emit("scale", shape, self.spread(value, shape), weight=weight, **keys)
 
     def shifted(self, value: Value, bias: Array) -> Value:
         """value + bias: in the node of the value when it has a place for it, otherwise as a scale node of ones."""
         shape = self.room(np.broadcast_shapes(value.shape, bias.shape))
-        row, op = (*(1,) * len(shape[1:]), *shape[-1:]), self.nodes[value.node]["op"]
-        fits = value.bare and shape == value.shape and (op == "scale" or np.broadcast_shapes(bias.shape, row) == row)
-        if not fits:
-            value, op = self.scaled(value, np.ones(shape, self.dtype)), "scale"
-        full = np.broadcast_to(bias, shape if op == "scale" else row)
-        self.nodes[value.node]["bias"] = full.reshape(_strip(shape) if op == "scale" else -1).copy()
+        if not value.bare or shape != value.shape:
+            value = self.scaled(value, np.ones(shape, self.dtype))
+        self.nodes[value.node]["bias"] = np.broadcast_to(bias, shape).reshape(-1).copy()
         return replace(value, bare=False)
 
     def arithmetic(self) -> Value:
@@ -387,7 +365,7 @@ class _Reader:
             margins = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
             value, pads = self.move(value, lambda positions: np.pad(positions, margins, constant_values=-1)), [0] * 4
         out = [(n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(padded, window, dilation, stride, strict=True)]
-        keys = {"stride": stride, "padding": pads[:2], "dilation": dilation, "groups": groups}
+        keys = {"shape": list(value.shape[1:]), "stride": stride, "padding": pads[:2], "dilation": dilation}
         if len(self.args) == 3:
             keys["bias"] = self.constant(2, 1)
             self.need(len(keys["bias"]) == outputs, f"the bias has {len(keys['bias'])} numbers for {outputs} channels")

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from verify.check.forms import Unreadable
+
 MAX_FIELDS = (
     1 << 20
 )  # more fields and integers than this in a file are refused: each may cost some hundred bytes of memory
 _SIZES = {1: 8, 5: 4}  # bytes of a value, by wire type; 0 is a varint, for 2 the size comes first
-
-
-class Unreadable(ValueError):
-    """A file that is damaged, or that holds something that is not supported; the message says what, and where."""
 
 
 def need(condition: object, where: str, what: str) -> None:

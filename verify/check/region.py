@@ -9,127 +9,114 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.check.arithmetic import round_fraction
-from verify.check.container import Container, exact_text
-from verify.check.frame import Frame
-from verify.check.model import Ends, Model
-from verify.check.reasons import fields, listed, require
+from verify.check.arithmetic import rounded
+from verify.check.backward import against
+from verify.check.forms import Exact, Numbers, chosen, read, require
+from verify.check.model import Ends, Frame, Model
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Ball:
-    """All x with ``norm(x - centre) <= epsilon``, the norm being l2 or l1."""
-
-    norm: str
-    centre: Array  # flat, float64
-    epsilon: Fraction
+_BALL = {"centre": Numbers("F64", "input"), "epsilon": Exact(), "at_least?": Exact(), "at_most?": Exact()}
+_KINDS = {
+    "box": {"lower": Numbers("F64", "input"), "upper": Numbers("F64", "input")},
+    "linf": _BALL,
+    "l2": _BALL,
+    "l1": _BALL,
+}
 
 
 @dataclass(frozen=True)
 class Region:
-    """``box``: the bounding box, float64, outwards, (1, input's shape). ``ball``: for l2 and l1, which are less than their box."""
+    """``box``: the bounding box, outwards, ends (n, 1). l2 and l1 balls are less than their box: they have a centre (n, 1)."""
 
+    kind: str
     box: Ends
-    ball: Ball | None
+    centre: Array
+    epsilon: Fraction
     words: str
 
+    @property
+    def is_box(self) -> bool:
+        """Whether the region is all of its box."""
+        return self.kind in ("box", "linf")
 
-def read_region(container: Container, entry: Any, shape: tuple[int, ...]) -> Region:
-    """The region of a claim, for an input of this shape."""
-    require(type(entry) is dict and entry.get("kind") in ("box", "ball"), "the region is neither a box nor a ball")
-    if entry["kind"] == "box":
-        fields(entry, ("kind", "lower", "upper"), (), "the region")
-        lower, upper = (container.array(entry[key], "F64", shape, f"{key} of the region") for key in ("lower", "upper"))
-        require(bool((lower <= upper).all()), "the region is empty: an end of the box is below the other")
-        return Region((lower[None], upper[None]), None, f"all x of a given box of {lower.size} inputs")
-    fields(entry, ("kind", "norm", "centre", "epsilon", "clip"), (), "the region")
-    norm, clip = entry["norm"], entry["clip"]
-    require(type(norm) is str and norm in ("linf", *_SEARCH), f"the norm is {norm!r:.40}, not linf, l2 or l1")
-    centre = container.array(entry["centre"], "F64", shape, "centre of the region")
-    epsilon = Fraction(exact_text(entry["epsilon"], "epsilon"))
-    require(epsilon >= 0, f"epsilon is {epsilon}, negative")
-    words = f"all x with {norm}(x - centre) <= {epsilon}"
-    limits: list[Fraction | None] = [None, None]
-    if clip is not None:
-        require(len(listed(clip, "clip")) == 2, "clip is not of two numbers")
-        limits = [None if end is None else Fraction(exact_text(end, "an end of clip")) for end in clip]
-        words += f" and every entry of x from {clip[0] or '-infinity'} to {clip[1] or 'infinity'}"
-    low, high = limits
-    exact = [Fraction(x) for x in centre.ravel().tolist()]
-    lowest = (x - epsilon if low is None else max(x - epsilon, low) for x in exact)
-    highest = (x + epsilon if high is None else min(x + epsilon, high) for x in exact)
-    lower = np.array([round_fraction(q.numerator, q.denominator, -1) for q in lowest]).reshape(1, *shape)
-    upper = np.array([round_fraction(q.numerator, q.denominator, 1) for q in highest]).reshape(1, *shape)
-    require(bool((lower <= upper).all()), "the region is empty: the ball and the clip have no point in common")
-    return Region((lower, upper), Ball(norm, centre.reshape(-1), epsilon) if norm in _SEARCH else None, words)
+
+def read_region(entry: Any, size: int) -> Region:
+    """The region of a claim, for an input of this size."""
+    kind, form = chosen(_KINDS, entry, "kind", "the region")
+    given = read(form | {"kind": str}, entry, "the region", {"input": size})
+    if kind == "box":
+        lower, upper, centre, epsilon = given["lower"], given["upper"], np.zeros(size), Fraction(0)
+        words = f"all x of a given box of {size} inputs"
+    else:
+        centre, epsilon = given["centre"], given["epsilon"]
+        require(epsilon >= 0, f"epsilon is {epsilon}, negative")
+        words = f"all x with {kind}(x - centre) <= {epsilon}"
+        least, most = given.get("at_least", -np.inf), given.get("at_most", np.inf)
+        words += f" and every entry of x from {least} to {most}" if (least, most) != (-np.inf, np.inf) else ""
+        exact = [Fraction(x) for x in centre.tolist()]
+        lowest, highest = [max(x - epsilon, least) for x in exact], [min(x + epsilon, most) for x in exact]
+        lower, upper = (np.array([rounded(x, side) for x in ends]) for ends, side in ((lowest, -1), (highest, 1)))
+    require((lower <= upper).all(), "the region is empty: an end of its box is below the other")
+    return Region(kind, (lower[:, None], upper[:, None]), centre[:, None], epsilon, words)
 
 
 def minimum(model: Model, region: Region, frame: Frame, a: Array, constant: Array) -> Array:
-    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (R,): R a multiple of the frames."""
+    """At most ``min a . x + constant`` over the B frames' boxes and the ball, float64 (B S,), for a (n, B S)."""
     arithmetic = model.arithmetic
-    least = _over_box(model, frame, a) if region.ball is None else _over_ball(model, region.ball, frame, a)
-    return arithmetic.lower(arithmetic.down(constant + least))
+    least = _over_box(model, frame, a) if region.is_box else _over_ball(model, region, frame, a)
+    return arithmetic.ends(arithmetic.down(constant + least), -1)
 
 
-def _over_box(model: Model, frame: Frame, a: Array) -> Array:
-    arithmetic = model.arithmetic
-    grouped = a.reshape(len(frame.lower), -1, a.shape[1])
-    lower, upper = arithmetic.lift(frame.lower)[:, :, None], arithmetic.lift(frame.upper)[:, :, None]
-    value = (np.maximum(grouped, 0) @ lower + np.minimum(grouped, 0) @ upper).reshape(-1)
-    return arithmetic.down(value - _slip(model, a))
+def _over_box(model: Model, frame: Frame, a: Array) -> Any:
+    lower, upper = (model.arithmetic.lift(ends[model.known[0]]) for ends in (frame.lower, frame.upper))
+    grouped = a.reshape(*lower.shape, -1)
+    value = against(lower, np.maximum(grouped, 0)) + against(upper, np.minimum(grouped, 0))
+    return model.arithmetic.down(value - _slip(model, a, model.layers[0].magnitude))
 
 
-def _slip(model: Model, a: Array) -> Any:
-    """Over the error of a dot product of ``a`` with a vector of the box, and of one rounding of each entry of ``a``."""
-    arithmetic, layer = model.arithmetic, model.layers[0]
-    if not arithmetic.gamma(1):
-        return 0
-    size = np.maximum(-layer.lower, layer.upper).ravel()
-    return arithmetic.up(np.abs(a) @ size * arithmetic.gamma(2 * size.size + 16) + layer.tiny)
+def _slip(model: Model, a: Array, x: Array) -> Any:
+    """Over the error of a dot product of each column of ``a`` with a vector below ``x`` (n, 1), and of some roundings of ``a``."""
+    lost = model.arithmetic.gamma(4 * len(x) + 32) * (model.arithmetic.lift(x).T @ np.abs(a))[0]
+    return model.arithmetic.up(lost + model.tiny)
 
 
-def _over_ball(model: Model, ball: Ball, frame: Frame, a: Array) -> Array:
+def _over_ball(model: Model, region: Region, frame: Frame, a: Array) -> Any:
     """For any p: ``min over ball and box of a . x >= (min over the ball of p . x) + (min over the box of (a - p) . x)``.
 
     The first is ``p . c - epsilon |p|`` in the dual norm. p is found by a search in float64, and is the optimal one up to rounding.
     """
-    arithmetic = model.arithmetic
-    near = round_fraction(ball.epsilon.numerator, ball.epsilon.denominator, 1)
-    found = _SEARCH[ball.norm](arithmetic.lower(a), ball.centre, near, frame.lower[0], frame.upper[0])
-    p, centre = arithmetic.lift(np.where(np.isfinite(found), found, 0.0)), arithmetic.lift(ball.centre)
-    norm = np.abs(p).max(axis=1) if ball.norm == "l1" else arithmetic.norm_up(p)
-    along = arithmetic.down(p @ centre - arithmetic.up(arithmetic.number(ball.epsilon) * norm))
-    if arithmetic.gamma(1):
-        slip = np.abs(p) @ np.abs(centre) * arithmetic.gamma(4 * centre.size + 32) + model.layers[0].tiny
-        # a - p is rounded: a loss of u |a - p| |x|, which one more slip of the box covers
-        along = arithmetic.down(along - arithmetic.up(slip + _slip(model, a - p)))
-    return arithmetic.down(along + _over_box(model, frame, a - p))
+    arithmetic, known = model.arithmetic, model.known[0]
+    box = frame.lower[known][:, :1], frame.upper[known][:, :1]
+    found = _search(region, arithmetic.ends(a, -1), *box)
+    p, centre = arithmetic.lift(np.where(np.isfinite(found), found, 0.0)), arithmetic.lift(region.centre)
+    norm = np.abs(p).max(axis=0)
+    if region.kind == "l2":
+        squares = (p * p).sum(axis=0)
+        squares = arithmetic.up(squares + arithmetic.gamma(4 * len(p) + 32) * squares + len(p) * arithmetic.tiny)
+        # the square root of IEEE 754 is rounded correctly
+        norm = arithmetic.lift(np.nextafter(np.sqrt(arithmetic.ends(squares, 1)), np.inf))
+    along = arithmetic.down((centre.T @ p)[0] - arithmetic.up(arithmetic.number(region.epsilon) * norm))
+    along = arithmetic.down(along - _slip(model, p, np.abs(region.centre)))
+    # a - p is rounded, which a slip of the box covers
+    rest = arithmetic.down(_over_box(model, frame, a - p) - _slip(model, a - p, model.layers[0].magnitude))
+    return arithmetic.down(along + rest)
 
 
-def _search_l2(a: Array, c: Array, epsilon: float, lower: Array, upper: Array) -> Array:
-    """Where the ball and the box meet, ``x = clip(c - m a)`` with ``|x - c| = epsilon``: then ``p = (c - x) / m``."""
-    low = epsilon / np.maximum(np.sqrt((a * a).sum(axis=1, keepdims=True)), 1e-300)
-    high = low * 2.0**40
-    for _ in range(60):
-        m = np.sqrt(low) * np.sqrt(high)
-        step = c - np.clip(c - m * a, lower, upper)
-        inside = (step * step).sum(axis=1, keepdims=True) <= epsilon * epsilon
-        low, high = np.where(inside, m, low), np.where(inside, high, m)
-    found: Array = (c - np.clip(c - low * a, lower, upper)) / low
-    return found
+def _search(region: Region, a: Array, lower: Array, upper: Array) -> Array:
+    """The best p, by bisection for t. l2: ``p = t (c - x)``, where ``x = clip(c - a / t)`` is at a distance of epsilon from c.
 
-
-def _search_l1(a: Array, c: Array, epsilon: float, lower: Array, upper: Array) -> Array:
-    """``p = clip(a, -t, t)``, with t where the box's share of the entries beyond t is as long as epsilon."""
-    low, high = np.zeros((len(a), 1)), np.abs(a).max(axis=1, keepdims=True)
+    l1: ``p = clip(a, -t, t)``, with t where the box's share of the entries beyond t is as long as epsilon.
+    """
+    c, epsilon = region.centre, rounded(region.epsilon, 1)
+    low, high = np.zeros((1, a.shape[1])), np.abs(a).max(axis=0, keepdims=True)
+    if region.kind == "l2":
+        high = np.sqrt((a * a).sum(axis=0, keepdims=True)) / epsilon
     for _ in range(60):
         t = low / 2 + high / 2
-        share = np.where(a > t, c - lower, 0) + np.where(a < -t, upper - c, 0)
-        beyond = share.sum(axis=1, keepdims=True) >= epsilon
+        if region.kind == "l2":
+            beyond = np.sqrt(((c - np.clip(c - a / t, lower, upper)) ** 2).sum(axis=0, keepdims=True)) >= epsilon
+        else:
+            share = np.where(a > t, c - lower, 0) + np.where(a < -t, upper - c, 0)
+            beyond = share.sum(axis=0, keepdims=True) >= epsilon
         low, high = np.where(beyond, t, low), np.where(beyond, high, t)
-    return np.clip(a, -low, low)
-
-
-_SEARCH = {"l2": _search_l2, "l1": _search_l1}
+    return np.clip(a, -high, high) if region.kind == "l1" else high * (c - np.clip(c - a / high, lower, upper))

@@ -8,12 +8,14 @@ from importlib import import_module
 
 import numpy as np
 
-from verify.check.arithmetic import ARITHMETICS
-from verify.check.claim import fits_network, in_words, read_claim
-from verify.check.container import MAX_BYTES, is_container, read_container
-from verify.check.network import Node, build, from_container
-from verify.check.reasons import Rejected, Unreadable, fields, require
+from verify.check.arithmetic import arithmetic_called
+from verify.check.claim import in_words, read_claim
+from verify.check.container import MAGIC, MAX_BYTES, decompressed, read_container
+from verify.check.forms import Rejected, Unreadable, read
+from verify.check.network import Node, build
 from verify.check.steps import run_steps
+
+_MADE_BY = {"program": str, "version?": str}
 
 
 @dataclass(frozen=True)
@@ -49,45 +51,38 @@ def check(certificate: bytes, network: bytes, *, arithmetic: str = "float64", ma
 
 
 def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int) -> Report:
-    if arithmetic not in ARITHMETICS:
-        raise Unreadable(f"arithmetic {arithmetic!r}; there are {', '.join(ARITHMETICS)}")
-    numbers = ARITHMETICS[arithmetic]()
-    container = read_container(certificate, max_bytes=max_bytes, form="reluproof certificate")
+    numbers = arithmetic_called(arithmetic)
+    document = read_container(decompressed(certificate, max_bytes), "reluproof certificate")
     try:
-        nodes, identity = _network(network, max_bytes)
+        nodes, kind, digest = read_network(network, max_bytes)
     except Rejected as reason:
         raise Unreadable(f"the network: {reason}") from None
-    document = fields(container.document, ("format", "version", "content", "claim", "steps", "made_by"))
-    made_by = document["made_by"]
-    require(
-        type(made_by) is dict and all(type(text) is str for text in made_by.values()),
-        "made_by is not an object of texts",
-    )
-    content = container.content()
-    require(document["content"] == content, f"content is {document['content']!r:.80}, and the file's is {content}")
-    file = sha256(network).hexdigest()
-    about = fits_network(container, identity, file)
-    claim = read_claim(container, nodes)
-    proof = run_steps(numbers, nodes, claim, container)
+    document = read({"claim": dict, "steps": list, "made_by": _MADE_BY}, document, "the document", {})
+    claim = read_claim(document["claim"], nodes[-1].size, kind, digest)
+    proof = run_steps(numbers, nodes, claim, document["steps"])
+    about = f"the network {'whose identity is' if kind == 'identity' else 'in the file with the SHA-256'} {digest}"
+    semantics, margins = "float32" if claim.float32 else "real", dict(sorted(proof.margins.items()))
     return Report(
         True,
         "every clause is refuted",
-        words=in_words(claim, about, proof.words, proof.margins),
-        margins=dict(sorted(proof.margins.items())),
-        network=identity or file,
-        semantics="float32" if claim.float32 else "real",
-        arithmetic=numbers.name,
+        words=in_words(claim, about, proof.words, margins),
+        margins=margins,
+        network=digest,
+        semantics=semantics,
+        arithmetic=arithmetic,
         lemmas=proof.lemmas,
         leaves=proof.leaves,
     )
 
 
-def _network(data: bytes, max_bytes: int) -> tuple[list[Node], str | None]:
-    """The nodes, and their identity when they come from a network file."""
-    if is_container(data):
-        return from_container(read_container(data, max_bytes=max_bytes, form="reluproof network"))
+def read_network(data: bytes, max_bytes: int = MAX_BYTES) -> tuple[list[Node], str, str]:
+    """The nodes of a file, and its hash: the identity of a network file, or that of ``data``, which is another file."""
+    raw = decompressed(data, max_bytes)
+    if raw[:8] == MAGIC:
+        nodes = read({"nodes": list}, read_container(raw, "reluproof network"), "the document", {})["nodes"]
+        return build(nodes), "identity", sha256(raw).hexdigest()
     try:
-        raw = import_module("verify.check.onnx_reader").read(data, limit=max_bytes)
-    except (ValueError, ImportError) as error:
+        nodes = import_module("verify.check.onnx_reader").read(raw, limit=max_bytes)
+    except (Unreadable, ImportError) as error:
         raise Unreadable(f"the network is neither a network file nor ONNX that can be read: {error!s:.300}") from None
-    return build(raw), None
+    return build(nodes), "file", sha256(data).hexdigest()

@@ -6,6 +6,7 @@ The stored numbers are written as they are, so the identity is that of the funct
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,32 +16,22 @@ import torch
 from torch import Tensor
 
 from verify.errors import UsageError
-from verify.network import Network, Node
+from verify.network import Network
 from verify.operators import Add, Affine, Concat, Conv, Input, Linear, ReLU, Reshape, Scale, Select
 from verify.proof.container import Array, container
 
 
 def canonical(network: Network) -> bytes:
     """The network's file, bit for bit the same for the same network."""
-    arrays: dict[str, Array] = {}
-
-    def store(value: Tensor) -> str:
-        name = str(len(arrays))
-        arrays[name] = _smallest(value)
-        return name
-
-    nodes = []
+    nodes: list[dict[str, Any]] = []
+    place: list[int] = []  # of each node's value, among the nodes of the file
     for node in network.nodes:
-        op = node.operator
-        entry: dict[str, Any] = {"op": _NAMES[type(op)], **_KEYS[type(op)](op, store)}
-        if node.inputs:
-            entry["inputs"] = list(node.inputs)
-        if isinstance(op, Linear):
-            entry |= _common(node, op, store)
-        if isinstance(op, Select):
-            entry["index"] = store(op.index)
-        nodes.append(entry)
-    return container({"format": "reluproof network", "version": 1, "nodes": nodes}, arrays)
+        inputs = [place[i] for i in node.inputs]
+        for entry in _ENTRIES[type(node.operator)](node.operator):
+            nodes.append(entry | ({"inputs": inputs} if inputs else {}))
+            inputs = [len(nodes) - 1]
+        place.append(inputs[0])
+    return container({"format": "reluproof network", "nodes": nodes})
 
 
 def identity(network: Network) -> str:
@@ -56,27 +47,56 @@ def save_network(network: Network, path: str | Path) -> None:
         raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
 
 
-Store = Callable[[Tensor], str]
+Entries = list[dict[str, Any]]
+"""Nodes of the file that together are one operator; each but the first reads the one before it."""
 
 
-def _common(node: Node, op: Linear, store: Store) -> dict[str, Any]:
-    """The keys that every linear operator may have."""
+def _affine(op: Affine) -> Entries:
+    """On the last axis; the file's op works on the first, so several blocks are transposed before and after."""
+    blocks, rows = math.prod(op.input_shape[:-1]), len(op.weight)
+    entry = {"op": "affine", "weight": _smallest(op.weight), **_common(op, lambda x: x.reshape(blocks, rows).T)}
+    if blocks == 1:
+        return [entry]
+    columns = op.weight.shape[1]
+    before, after = (torch.arange(m * n).reshape(m, n).T for m, n in ((blocks, columns), (rows, blocks)))
+    return [_select(before), entry, _select(after)]
+
+
+def _conv(op: Conv) -> Entries:
+    window = {key: list(getattr(op, key)) for key in ("stride", "padding", "dilation")}
+    common = _common(op, lambda x: x.flatten(1).amax(1))  # one number a channel
+    return [{"op": "conv", "weight": _smallest(op.weight), "shape": list(op.input_shape), **window, **common}]
+
+
+def _scale(op: Scale) -> Entries:
+    return [{"op": "scale", "weight": _smallest(op.weight.expand(op.input_shape).reshape(-1)), **_common(op)}]
+
+
+def _reshape(op: Reshape) -> Entries:
+    common = _common(op)
+    ones = torch.ones(math.prod(op.input_shape), dtype=torch.float64)
+    return [{"op": "scale", "weight": _smallest(ones), **common}] if common else []
+
+
+def _concat(op: Concat) -> Entries:
+    shapes = [(*op.output_shape[: op.axis], n, *op.output_shape[op.axis + 1 :]) for n in op.sizes]
+    positions = torch.arange(math.prod(op.output_shape)).split([math.prod(shape) for shape in shapes])
+    index = torch.cat([part.reshape(shape) for part, shape in zip(positions, shapes, strict=True)], op.axis)
+    return [_select(index)]
+
+
+def _select(index: Tensor) -> dict[str, Any]:
+    return {"op": "select", "index": _smallest(index.reshape(-1))}
+
+
+def _common(op: Linear, arranged: Callable[[Tensor], Tensor] = lambda x: x) -> dict[str, Any]:
+    """The keys that every linear operator may have, their numbers in the order of the file."""
     entry: dict[str, Any] = {}
-    # A convolution's bias has one number a channel; all others have the value's shape.
-    shape = op.bias.reshape(-1).shape if isinstance(op, Conv) and op.bias is not None else node.shape
-    if op.bias is not None:
-        entry["bias"] = store(op.bias.reshape(shape) if isinstance(op, Conv) else op.bias.expand(shape))
-    if op.weight_ulps:
-        entry["weight_ulps"] = op.weight_ulps
-    if op.bias_error is not None:
-        error = op.bias_error.expand(op.output_shape)
-        if isinstance(op, Conv):
-            error = error.flatten(1).amax(1)
-        if op.bias is None:
-            bias = torch.zeros(error.shape, dtype=torch.float64)
-            entry["bias"] = store(bias)
-        entry["bias_error"] = store(error)
-    return entry
+    for key, value in (("bias", op.bias), ("bias_error", op.bias_error)):
+        if value is not None:
+            full = op.full_bias() if key == "bias" else value.expand(op.output_shape)
+            entry[key] = _smallest(arranged(full).reshape(-1))
+    return entry | ({"weight_ulps": op.weight_ulps} if op.weight_ulps else {})
 
 
 def _smallest(value: Tensor) -> Array:
@@ -90,32 +110,14 @@ def _smallest(value: Tensor) -> Array:
     return small if same else array.astype(np.float64)
 
 
-_NAMES: Mapping[type, str] = {
-    Input: "input",
-    Affine: "affine",
-    Conv: "conv",
-    Scale: "scale",
-    Reshape: "reshape",
-    Select: "select",
-    ReLU: "relu",
-    Add: "add",
-    Concat: "concat",
-}
-
-_KEYS: Mapping[type, Callable[[Any, Store], dict[str, Any]]] = {
-    Input: lambda op, store: {"shape": list(op.output_shape)},
-    Affine: lambda op, store: {"weight": store(op.weight)},
-    Conv: lambda op, store: {
-        "weight": store(op.weight),
-        "stride": list(op.stride),
-        "padding": list(op.padding),
-        "dilation": list(op.dilation),
-        "groups": op.groups,
-    },
-    Scale: lambda op, store: {"weight": store(op.weight.expand(op.input_shape))},
-    Reshape: lambda op, store: {"shape": list(op.shape)},
-    Select: lambda op, store: {},
-    ReLU: lambda op, store: {},
-    Add: lambda op, store: {},
-    Concat: lambda op, store: {"axis": op.axis},
+_ENTRIES: Mapping[type, Callable[[Any], Entries]] = {
+    Input: lambda op: [{"op": "input", "size": math.prod(op.output_shape)}],
+    Affine: _affine,
+    Conv: _conv,
+    Scale: _scale,
+    Reshape: _reshape,
+    Select: lambda op: [_select(op.index) | _common(op)],
+    ReLU: lambda op: [{"op": "relu"}],
+    Add: lambda op: [{"op": "add"}],
+    Concat: _concat,
 }

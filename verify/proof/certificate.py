@@ -40,7 +40,7 @@ def finished(network: Network, claim: Mapping[str, Any], steps: Sequence[Step], 
     that it derived are then claimed, rounded down to float32.
     """
     file = canonical(network)
-    hashes = {"identity": hashlib.sha256(file).hexdigest(), "file": network.sha256 or None}
+    hashes = {"identity": hashlib.sha256(file).hexdigest()} | ({"file": network.sha256} if network.sha256 else {})
     whole = {**claim, "network": hashes, "margins": np.zeros(count, dtype=np.float32)}
     report = check(document(whole, steps, _made_by()), file)
     if not report.accepted:

@@ -23,7 +23,6 @@ def claim_of(
     ``label``: of a classification, whose clauses are about the other labels in increasing order.
     """
     C = torch.cat([clause.C for clause in clauses]).numpy()
-    targets = None if label is None else [t for t in range(network.outputs) if t != label]
     return {
         "semantics": network.semantics,
         "regions": [region_of(clauses[numbers[0]].region) for numbers in groups],
@@ -31,9 +30,7 @@ def claim_of(
         "rows": np.array([len(clause.d) for clause in clauses], dtype=np.int32),
         "C": C.astype(np.float64),
         "d": torch.cat([clause.d for clause in clauses]).numpy().astype(np.float64),
-        "label": label,
-        "targets": targets,
-    }
+    } | ({} if label is None else {"label": label})
 
 
 def _owner(groups: Sequence[Sequence[int]], count: int) -> Array:
@@ -48,9 +45,10 @@ def region_of(region: Box) -> dict[str, Any]:
     norm = next((name for name, kind in NORMS.items() if type(region) is kind), None)
     if norm is None:
         return {"kind": "box", "lower": _one(region.lower), "upper": _one(region.upper)}
-    clip = None if region.clip is None else [str(end) for end in region.clip]  # type: ignore[attr-defined]
+    clip = (None, None) if region.clip is None else region.clip  # type: ignore[attr-defined]
+    limits = {key: str(end) for key, end in zip(("at_least", "at_most"), clip, strict=True) if end is not None}
     centre, epsilon = region.centre, region.epsilon  # type: ignore[attr-defined]
-    return {"kind": "ball", "norm": norm, "centre": _one(centre), "epsilon": str(epsilon), "clip": clip}
+    return {"kind": norm, "centre": _one(centre), "epsilon": str(epsilon), **limits}
 
 
 def below(margin: float) -> np.float32:
@@ -63,5 +61,5 @@ def below(margin: float) -> np.float32:
 
 
 def _one(value: torch.Tensor) -> Array:
-    array: Array = value[0].detach().cpu().numpy().astype(np.float64)
+    array: Array = value[0].detach().cpu().numpy().astype(np.float64).reshape(-1)
     return array

@@ -1,7 +1,8 @@
-"""Writing the container of network files and certificates: safetensors, compressed as a whole (check/FORMAT.md, section 1)."""
+"""Writing the container of network files and certificates (check/FORMAT.md, section 1)."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zlib
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+MAGIC = b"reluprf2"
 DTYPES: Mapping[str, str] = {
     "float64": "F64",
     "float32": "F32",
@@ -26,33 +28,35 @@ DTYPES: Mapping[str, str] = {
 LEVEL = 6  # of zlib: higher ones take several times as long for a few per cent
 
 
-def text(document: Mapping[str, Any]) -> str:
-    """The document as JSON without spaces, its keys sorted."""
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+def container(document: Mapping[str, Any]) -> bytes:
+    """The file of a document that holds arrays, not compressed. Equal arrays are stored once.
 
+    Raises KeyError for an array of a dtype without a name.
+    """
+    shapes: list[Any] = []
+    parts: list[bytes] = []
+    known: dict[bytes, str] = {}
 
-def container(document: Mapping[str, Any], arrays: Mapping[str, Array]) -> bytes:
-    """The file, not compressed; the arrays in the order of the mapping. Raises KeyError for a dtype without a name."""
-    header: dict[str, Any] = {"__metadata__": {"reluproof": text(document)}}
-    parts, offset = [], 0
-    for name, array in arrays.items():
-        data = little(array).tobytes()
-        header[name] = {
-            "data_offsets": [offset, offset + len(data)],
-            "dtype": DTYPES[array.dtype.name],
-            "shape": list(array.shape),
-        }
-        parts.append(data)
-        offset += len(data)
-    head = text(header).encode("ascii")
-    return b"".join([len(head).to_bytes(8, "little"), head, *parts])
+    def named(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            array = np.ascontiguousarray(value).astype(value.dtype.newbyteorder("<"), copy=False)
+            entry, data = [DTYPES[array.dtype.name], list(value.shape)], array.tobytes()
+            key = hashlib.sha256(json.dumps(entry).encode() + data).digest()
+            if key not in known:
+                known[key] = f"#{len(shapes)}"
+                shapes.append(entry)
+                parts.append(data)
+            return known[key]
+        if isinstance(value, Mapping):
+            return {k: named(value[k]) for k in sorted(value)}
+        return [named(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+    body = {**named(document), "arrays": shapes}
+    text = json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+    file = b"".join([MAGIC, len(text).to_bytes(8, "little"), text, *parts])
+    return file + hashlib.sha256(file).digest()
 
 
 def compressed(data: bytes) -> bytes:
     """The container as a zlib stream."""
     return zlib.compress(data, LEVEL)
-
-
-def little(array: Array) -> Array:
-    """The array in row-major order and little endian."""
-    return np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
