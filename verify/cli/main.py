@@ -53,7 +53,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"reluproof: error: {' '.join(str(error).split())}", file=sys.stderr)
         return MISUSE
     except KeyboardInterrupt:
-        print("reluproof: interrupted", file=sys.stderr)
+        kept = "; what is settled is kept, --resume goes on" if arguments.command in ("run", "train") else ""
+        print(f"reluproof: interrupted{kept}", file=sys.stderr)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output went away (| head)
         sys.stderr.close()
