@@ -87,9 +87,16 @@ def room(problem: Problem, domains: Domains) -> Tensor | float:
     """What a recorded bound must have to spare: whoever checks it pays for other roundings than we do."""
     if problem.tree is None:
         return 0.0
-    outputs = problem.bounds.values[-1].magnitude()[0]
-    size = (problem.C.abs() @ outputs + problem.d.abs())[domains.clause]
-    return ROOM * (domains.mix.double() * size).sum(1)
+    each = row_room(problem.C, problem.d, problem.bounds.values[-1].magnitude())[domains.clause]
+    return (domains.mix.double() * each).sum(1)
+
+
+def row_room(C: Tensor, d: Tensor, outputs: Tensor) -> Tensor:
+    """:func:`room` of rows ``C`` (K, J, n_out) and ``d`` (K, J) weighed with 1, over outputs of magnitude (K or 1, n_out): (K, J).
+
+    The rows (J, n_out) of one clause serve all K.
+    """
+    return ROOM * ((C.abs() @ outputs.unsqueeze(-1)).squeeze(-1) + d.abs())
 
 
 def estimate(search: Problem, domains: Domains) -> Tensor:

@@ -63,9 +63,12 @@ def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
     return small and 2 * len(halfspaces_of(network, clause)) >= varying
 
 
-def few_inputs(clause: Clause) -> bool:
-    """Whether at most ``FEW`` inputs vary."""
-    return int((clause.region.lower < clause.region.upper).sum()) <= FEW
+def forced(network: Network, clause: Clause) -> Halfspaces:
+    """:func:`halfspaces_of`, over all coordinates of the flattened input."""
+    shared = halfspaces_of(network, clause)
+    a = torch.zeros(len(shared), clause.region.lower[0].numel(), dtype=torch.float64)
+    a[:, (clause.region.lower < clause.region.upper).flatten()] = shared.a
+    return halfspaces(a, shared.c)
 
 
 def by_input_splits(
