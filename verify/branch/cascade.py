@@ -55,8 +55,7 @@ class Stage:
     """What a decision may use: its limits, the judge of proposed points, the attack, input splits, how to branch, processes.
 
     ``workers``: from 2 on, the last stage is two searches in two processes. ``known``: bounds of every node over the region,
-    where somebody has optimised them already. ``record``: where a certificate is wanted, what hears of every bound; one
-    process searches then.
+    where somebody has optimised them already. ``record``: where a certificate is wanted, what hears of every bound.
     """
 
     limits: Limits
@@ -206,9 +205,7 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
         return Outcome(Verdict.FALSIFIED, witness, domains=count)
     if not len(domains):
         return Outcome(Verdict.VERIFIED, domains=count)
-    with companion(
-        stage.workers > 1 and stage.record is None and not stage.late
-    ) as child:  # it starts while the rounds go on
+    with companion(stage.workers > 1 and not stage.late) as child:  # it starts while the rounds go on
         outcome = _tightened_and_branched(problem, search, domains, stage, child)
     return replace(outcome, domains=outcome.domains + count)
 
