@@ -18,7 +18,7 @@ import verify
 from verify.bounds.backward import Rows, backward
 from verify.bounds.compute import node_bounds
 from verify.bounds.optimise import rigorous_lines
-from verify.branch import parts
+from verify.branch import program
 from verify.branch.program import refuting
 from verify.check import check
 from verify.network import Network
@@ -123,7 +123,7 @@ def test_a_certificate_for_one_formula_is_none_for_another() -> None:
 
 
 def test_parts_that_nothing_refutes_leave_no_certificate_but_a_reason(monkeypatch) -> None:
-    monkeypatch.setattr(parts, "refuting", lambda *_: None)
+    monkeypatch.setattr(program, "refuting", lambda *_: None)
     network, clause = formula_network(random_formula(24, 200, 3), 24)
     decision = verify.decide(network, Property((clause,)), timeout=3, certificate=True)
     assert decision.verdict is Verdict.VERIFIED

@@ -71,6 +71,11 @@ def forced(network: Network, clause: Clause) -> Halfspaces:
     return halfspaces(a, shared.c)
 
 
+def at_once(shared: Halfspaces, most: int) -> int:
+    """How many boxes, up to ``most``, may be clipped by the half-spaces at once."""
+    return max(16, min(most, BATCH_BYTES // (2 * shared.bytes + 1)))
+
+
 def by_input_splits(
     network: Network, clause: Clause, limits: Limits, *, number: int = 0, replays: Sequence[Replay] = ()
 ) -> Outcome:
@@ -156,7 +161,7 @@ def _prepared(network: Network, clause: Clause, limits: Limits, number: int, rep
     if not len(clause.d):
         return search
     shared = _shared(search)
-    return replace(search, shared=shared, batch=max(16, min(batch, BATCH_BYTES // (2 * shared.bytes + 1))))
+    return replace(search, shared=shared, batch=at_once(shared, batch))
 
 
 def _form_bytes(network: Network, varying: int, unstable: int) -> int:

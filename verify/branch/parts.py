@@ -26,10 +26,9 @@ from verify.branch.bounding import mixed_rows, row_room
 from verify.branch.boxes import Stack
 from verify.branch.clip import clip, clip_both
 from verify.branch.halfspaces import Halfspaces, pressed
-from verify.branch.inputs import forced
+from verify.branch.inputs import at_once, forced
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.problem import Problem
-from verify.branch.program import refuting
 from verify.branch.scatter import SCATTER, hopeless
 from verify.branch.sensitivity import scores
 from verify.floating import TINY, down
@@ -129,7 +128,7 @@ def by_recorded_parts(
         count = len(record.cut)
         if record.slopes[0].nbytes * count > limits.memory_bytes:
             return Outcome(Verdict.UNKNOWN, reason="memory", domains=count), []
-        parts = _Parts(*stack.pop(BATCH))
+        parts = _Parts(*stack.pop(at_once(shared, BATCH)))
         done, clipped, coordinate = _bounded(question, parts, record)
         if limits.left() <= 0:  # some bounds may be looser than those that a checker finds
             return Outcome(Verdict.UNKNOWN, reason="timeout", domains=count), []
@@ -227,6 +226,8 @@ def _refuted(question: _Question, number: Tensor, region: Box, bounds: Bounds, r
     seconds = min(SECONDS, question.limits.left())
     if seconds <= 0:
         return False
+    from verify.branch.program import refuting  # brings the solvers, which few searches need
+
     found = refuting(question.problem.network, region, bounds, question.clause, seconds)
     if found is None:
         return False
