@@ -1,8 +1,8 @@
 """How many verified queries have a certificate that the independent checker accepts, how large it is, and what checking costs.
 
-Run: python benchmarks/certificates.py [SET ...] [--limit N] [--timeout-cap S] [--images N]. Sets are the VNN-COMP folders of the
-reference data (all instances that are not known to be falsified) and image networks (the first N test images by method
-complete). ``solve`` is the time to decide and record, ``check`` that of the checker. Exits 1 when a certificate is missing.
+Run: python benchmarks/certificates.py [SET ...] [--limit N] [--timeout-cap S] [--images N] [--workers N]. Sets are the VNN-COMP
+folders of the reference data (all instances that are not known to be falsified) and image networks (the first N test images by
+method complete). ``solve`` is the time to decide and record, ``check`` that of the checker. Exits 1 when a certificate is missing.
 """
 
 from __future__ import annotations
@@ -52,10 +52,11 @@ def main() -> int:
     arguments.add_argument("--limit", type=int, help="only the first N instances of each VNN-COMP set")
     arguments.add_argument("--timeout-cap", type=float, metavar="S", help="no instance gets more than S seconds")
     arguments.add_argument("--images", type=int, default=200)
+    arguments.add_argument("--workers", type=int, default=1, help="processes that search for one answer")
     asked = arguments.parse_args()
     rows, missing = [], 0
     for name in asked.sets:
-        found = list(_images(name, asked.images) if name in IMAGES else _set(name, asked.limit, asked.timeout_cap))
+        found = list(_images(name, asked) if name in IMAGES else _set(name, asked))
         missing += sum(not v.size for v in found)
         rows.append(_row(name, found))
     header = ["set", "verified", "accepted", "median bytes", "largest", "median check/solve", "solve s", "check s"]
@@ -78,27 +79,26 @@ def _row(name: str, found: list[Verified]) -> list[object]:
     ]
 
 
-def _set(name: str, limit: int | None, cap: float | None) -> Iterator[Verified]:
-    for instance in instances(DATA / "vnncomp" / name)[:limit]:
+def _set(name: str, asked: argparse.Namespace) -> Iterator[Verified]:
+    for instance in instances(DATA / "vnncomp" / name)[: asked.limit]:
         if instance.truth == "sat":
             continue
         network = verify.load(instance.model)
         prop = verify.load_property(instance.prop, network)
         begun = time.perf_counter()
-        decision = verify.decide(
-            network, prop, timeout=min(instance.timeout, cap or instance.timeout), certificate=True
-        )
+        timeout = min(instance.timeout, asked.timeout_cap or instance.timeout)
+        decision = verify.decide(network, prop, timeout=timeout, workers=asked.workers, certificate=True)
         seconds = time.perf_counter() - begun
         if decision.verdict is verify.Verdict.VERIFIED:
             yield _said(_measured(f"{name} {instance.name}", network, decision.certificate, seconds))
 
 
-def _images(name: str, count: int) -> Iterator[Verified]:
+def _images(name: str, asked: argparse.Namespace) -> Iterator[Verified]:
     file, epsilon = IMAGES[name]
     arch, shape = (wong_kolter, (1, 28, 28)) if name == "WONG_KOLTER" else ("mlp", None)
     network = verify.load(DATA / file, arch=arch, input_shape=shape)
     digits = verify.load_data(DATA / "mnist")
-    for i in range(count):
+    for i in range(asked.images):
         begun = time.perf_counter()
         (result,) = verify.certify_batch(
             network,
@@ -107,6 +107,7 @@ def _images(name: str, count: int) -> Iterator[Verified]:
             epsilon=epsilon,
             clip=(0, 1),
             timeout=SECONDS,
+            workers=asked.workers,
             certificates=True,
         )
         seconds = time.perf_counter() - begun

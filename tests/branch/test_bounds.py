@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 
 import pytest
@@ -113,6 +114,67 @@ def test_any_multipliers_give_a_true_bound(kind):
         assert met
 
     law()
+
+
+def closer(problem: Problem, domains: Domains, values: list[list[Fraction]]) -> Domains:
+    """The domain with the ends of its phases half way from 0 to the point: its neurons are away from 0."""
+    flat = [values[problem.network.nodes[r].inputs[0]] for r in problem.columns.index]
+    half = [
+        float(pre[j]) / 2 for pre, at in zip(flat, problem.columns.index.values(), strict=True) for j in at.tolist()
+    ]
+    end = torch.tensor(half).double()
+    low = torch.where(domains.phase > 0, torch.maximum(domains.low, end), domains.low)
+    return replace(
+        domains, low=low, high=torch.where(domains.phase < 0, torch.minimum(domains.high, end), domains.high)
+    )
+
+
+@pytest.mark.parametrize("kind", RELUS)
+def test_any_multipliers_give_a_true_bound_where_phases_hold_with_room(kind):
+    """A multiplier then gains its neuron's distance from 0; the region is the point, or little more than it."""
+    away = []
+
+    @given(seed=st.integers(0, 10**6), epsilon=st.sampled_from(["0", "1/1000", "0.3"]))
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    def law(seed, epsilon):
+        net = network(kind, seed)
+        wide, small = region_of(net, "linf", "1", seed), region_of(net, "linf", epsilon, seed)
+        clause = clause_of(net, wide, 2, seed)
+        problem = problem_of(net, wide, node_bounds(net, wide, by_slopes("crown")), [clause])
+        x = small.project((wide.lower + wide.upper) / 2)
+        values, rows = exact_rows(net, clause, x[0])
+        domains = closer(problem, around(problem, values, seed), values)
+        found = lying(problem, domains, 3, seed)
+        problem = replace(problem, region=small)
+        lower = form_bound(problem, domains, found, pre=intervals(problem, domains))[0]
+        away.append(int(((domains.phase > 0) & (domains.low > 0) | (domains.phase < 0) & (domains.high < 0)).sum()))
+        for s in range(3):
+            mix = [Fraction(max(m, 0.0)) for m in found.mix[0, s].tolist()]
+            assert Fraction(float(lower[s])) <= sum(m * row for m, row in zip(mix, rows, strict=True))
+
+    law()
+    assert sum(away) > 5
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_phase_counts_from_the_end_of_its_interval(sign):
+    """``y = x`` on [-1, 1], known to be at least 1/2 (at most -1/2): a multiplier of 1 says so."""
+    b = Builder()
+    net = b.finish(b.relu(b.affine(b.input((1, 1)), torch.ones(1, 1).double(), torch.zeros(1).double())))
+    region = box(-torch.ones(1, 1).double(), torch.ones(1, 1).double())
+    clause = Clause(region, *(torch.zeros(*n).double() for n in ((1, 1), (1,), (1,))), torch.zeros(1, dtype=torch.bool))
+    problem = problem_of(net, region, node_bounds(net, region), [clause])
+    domains = split(first_domains(problem), torch.zeros(1, dtype=torch.long)).select(
+        slice(0, 1) if sign > 0 else slice(1, 2)
+    )
+    end = torch.full_like(domains.low, 0.5 * sign)
+    domains = replace(domains, low=end) if sign > 0 else replace(domains, high=end)
+    (r,) = net.relus
+    one = torch.ones(1, 1, 1)
+    found = Proposal({r: one}, {r: one}, torch.zeros(1, 1, 1))
+    also = {net.nodes[r].inputs[0]: torch.full((1, 1, 1), sign).double()}
+    lower = float(form_bound(problem, domains, found, pre=intervals(problem, domains), also=also))
+    assert 0.5 - 1e-14 < lower <= 0.5
 
 
 NASTY = (1e-300, 1e-160, 1e-8, 1.0, 1 + 2**-52, 1e8, 1e100)

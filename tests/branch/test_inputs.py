@@ -224,15 +224,16 @@ def test_the_parts_of_a_box_cover_it(seed, n, times):
         assert bool(held.all())
 
 
-def test_a_stack_gives_back_what_was_pushed_last_first():
+def test_a_stack_gives_back_what_was_pushed_last_first_with_all_that_goes_with_it():
     stack = Stack()
     numbers = torch.arange(10.0).double().reshape(-1, 1)
-    stack.push(numbers[:4], numbers[:4] + 1)
-    stack.push(numbers[4:], numbers[4:] + 1)
+    stack.push(numbers[:4], numbers[:4] + 1, numbers[:4, 0].long())
+    stack.push(numbers[4:], numbers[4:] + 1, numbers[4:, 0].long())
+    assert stack.bytes == 10 * 3 * 8
     taken = []
     while stack.count:
-        lower, upper = stack.pop(3)
-        assert torch.equal(upper, lower + 1)
+        lower, upper, number = stack.pop(3)
+        assert torch.equal(upper, lower + 1) and torch.equal(number, lower[:, 0].long())
         taken += lower.flatten().flip(0).tolist()
     assert taken == list(range(9, -1, -1))
     assert stack.bytes == 0

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.networks import query
+from support.proofs import accepted, ops
 from support.questions import exact_clause, hard
 from support.tasks import SlowJob
 
@@ -83,6 +84,30 @@ def test_a_child_alone_can_answer(name, raced, monkeypatch):
     gap, verdict = QUESTIONS[name]
     assert decide(*asked(gap), workers=2).verdict is verdict
     assert len(raced) == 1 and not children()
+
+
+@pytest.mark.parametrize("rounds", [0, 1])
+@pytest.mark.parametrize("alone", [False, True])
+def test_what_either_process_verified_has_a_certificate(rounds, alone, raced, monkeypatch):
+    """``rounds`` at the roots come first: what the child refutes rests on what this process has recorded of them."""
+    monkeypatch.setattr(cascade, "ROUNDS", rounds)
+    if alone:
+        monkeypatch.setattr(race, "by_relu_splits", _out_of_memory)
+    network, prop = asked(1e-6)
+    decision = decide(network, prop, workers=2, certificate=True)
+    assert decision.verdict is Verdict.VERIFIED and len(raced) == 1
+    accepted(decision.certificate, network)
+    inside = [op for op in ops(decision.certificate.data) if op.startswith("in ")]
+    assert (inside[1] == "in bounds") == (rounds > 0)
+    assert "in split" in inside or "in tree" in inside
+
+
+def test_what_a_child_did_not_record_is_missing(raced, monkeypatch):
+    monkeypatch.setattr(race, "by_relu_splits", _out_of_memory)
+    monkeypatch.setattr(race._Race, "_recorded", lambda *_: None)
+    decision = decide(*asked(0.003), workers=2, certificate=True)
+    assert decision.verdict is Verdict.VERIFIED
+    assert "the record of branch and bound is incomplete" in decision.certificate.reason
 
 
 def _out_of_memory(problem, start, *_, **__):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from verify.bounds.nouns import Bounds
 from verify.bounds.relaxation import Lines
-from verify.floating import UNIT, down, gamma, up
+from verify.floating import TINY, UNIT, down, gamma, up
 from verify.network import Network
 from verify.operators import Add, Concat, Linear, ReLU
 from verify.region import Box
@@ -203,9 +203,21 @@ def _relu(state: _Pass, i: int, a: Tensor) -> None:
             state.mirrored = down(state.mirrored + _weigh(negative - a, line.intercept))
         return state.push(state.network.nodes[i].inputs[0], a * line.upper)
     moved = torch.addcmul(negative * line.upper, a.clamp(min=0), line.lower)
-    if line.multiplier is not None:
+    if line.multiplier is not None and line.distance is not None:
         moved = moved + line.multiplier
+        state.constant = down(state.constant + _held(line.multiplier, line.distance.squeeze(1), moved))
     return state.push(state.network.nodes[i].inputs[0], moved)
+
+
+def _held(multiplier: Tensor, distance: Tensor, moved: Tensor) -> Tensor:
+    """A lower bound (B, S) of ``|m| . distance`` for the exact multipliers m that the rounded coefficients ``moved`` stand for.
+
+    Each is within u ``|moved|`` of the computed one, and the products and their sum are rounded; 0 is always a bound.
+    """
+    size = math.prod(moved.shape[2:])
+    gain = _dot(multiplier.abs(), distance) * (1.0 - gamma(2 * size + 8))
+    lost = up(_dot(moved.abs(), distance) * (2.0 * UNIT) + 4 * size * TINY)
+    return down(gain - lost).clamp(min=0)
 
 
 def _at_interval(state: _Pass, i: int, a: Tensor) -> None:

@@ -21,13 +21,15 @@ from verify.floating import TINY, UNIT, gamma, up
 class Lines:
     """Lines around each ReLU of a layer: ``lower y <= relu(y) <= upper y + intercept``; (B, S or 1, *shape).
 
-    ``multiplier`` is what the phases assumed of some neurons add to the coefficient on ``y`` (see :func:`assumed`).
+    ``multiplier`` is what the phases assumed of some neurons add to the coefficient on ``y``, and ``distance`` (B, 1, *shape) how
+    far at least those neurons are from 0 (see :func:`assumed`); they come together.
     """
 
     lower: Tensor
     upper: Tensor
     intercept: Tensor
     multiplier: Tensor | None = None
+    distance: Tensor | None = None
 
     @property
     def parallel(self) -> bool:
@@ -47,7 +49,8 @@ class Lines:
         upper = change(self.upper)
         lower = upper if self.lower is self.upper else change(self.lower)
         multiplier = None if self.multiplier is None else change(self.multiplier)
-        return Lines(lower, upper, change(self.intercept), multiplier)
+        distance = None if self.distance is None else change(self.distance)
+        return Lines(lower, upper, change(self.intercept), multiplier, distance)
 
 
 def chord(pre: Interval) -> tuple[Tensor, Tensor]:
@@ -108,12 +111,23 @@ def lines(pre: Interval, slope: Tensor | None, upper: Tensor | None = None) -> L
     return Lines(lower, chosen, intercept(pre, chosen))
 
 
-def assumed(line: Lines, phase: Tensor, beta: Tensor) -> Lines:
+def assumed(line: Lines, pre: Interval, phase: Tensor, beta: Tensor) -> Lines:
     """The lines of a layer in which ``phase`` (B, *shape) is assumed: +1 for ``y >= 0``, -1 for ``y <= 0``, 0 for nothing.
 
-    ``line`` must be that of pre-activation intervals which the phases were applied to, so an assumed neuron has slope
+    ``line`` must be that of pre-activation intervals ``pre`` which the phases were applied to, so an assumed neuron has slope
     1 or 0. ``beta`` (B, S, *shape) >= 0 are the assumptions' Lagrange multipliers (beta-CROWN, Wang et al. 2021,
-    theorem 3.1): where ``y >= 0``, ``c v >= c v - beta y``. Any beta >= 0 is sound, and so is the coefficient that the
-    subtraction rounds to: it is the exact one of another beta >= 0, rounding being monotone. Negative entries count as 0.
+    theorem 3.1), at the interval's end: where ``y >= l >= 0``, ``c v >= c v - beta (y - l)``. Any beta >= 0 is sound, and so is the
+    coefficient that the subtraction rounds to: it is the exact one of another beta >= 0, rounding being monotone; what
+    that changes of ``beta l`` the backward pass pays for. Negative entries count as 0.
     """
-    return replace(line, multiplier=beta.clamp(min=0) * -phase.unsqueeze(1).to(beta.dtype))
+    return replace(
+        line,
+        multiplier=beta.clamp(min=0) * -phase.unsqueeze(1).to(beta.dtype),
+        distance=distance(pre, phase),
+    )
+
+
+def distance(pre: Interval, phase: Tensor) -> Tensor:
+    """How far each neuron is from 0 at least on the side of its ``phase`` (B, *shape): (B, 1, *shape), 0 without a phase."""
+    end = torch.where(phase > 0, pre.lower, torch.where(phase < 0, -pre.upper, 0.0))
+    return end.clamp(min=0).unsqueeze(1)

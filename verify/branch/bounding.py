@@ -7,6 +7,7 @@ al. 2021, with the clause's rows as one more constraint).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from torch import Tensor
 from verify.bounds.backward import Rows, backward
 from verify.bounds.climb import Ascent, Parameter, climb
 from verify.bounds.nouns import Interval, unstable
-from verify.bounds.relaxation import Lines, assumed, lines
+from verify.bounds.relaxation import Lines, assumed, distance, lines
 from verify.branch.domains import Domains, intervals
 from verify.branch.problem import Problem
 from verify.floating import TINY, gamma, up
@@ -87,9 +88,16 @@ def room(problem: Problem, domains: Domains) -> Tensor | float:
     """What a recorded bound must have to spare: whoever checks it pays for other roundings than we do."""
     if problem.tree is None:
         return 0.0
-    outputs = problem.bounds.values[-1].magnitude()[0]
-    size = (problem.C.abs() @ outputs + problem.d.abs())[domains.clause]
-    return ROOM * (domains.mix.double() * size).sum(1)
+    each = row_room(problem.C, problem.d, problem.bounds.values[-1].magnitude())[domains.clause]
+    return (domains.mix.double() * each).sum(1)
+
+
+def row_room(C: Tensor, d: Tensor, outputs: Tensor) -> Tensor:
+    """:func:`room` of rows ``C`` (K, J, n_out) and ``d`` (K, J) weighed with 1, over outputs of magnitude (K or 1, n_out): (K, J).
+
+    The rows (J, n_out) of one clause serve all K.
+    """
+    return ROOM * ((C.abs() @ outputs.unsqueeze(-1)).squeeze(-1) + d.abs())
 
 
 def estimate(search: Problem, domains: Domains) -> Tensor:
@@ -151,6 +159,7 @@ def climbed(
     index, place = search.columns.index, search.columns.place
     free = {r: unstable(pre[r]).flatten(1)[:, index[r]].unsqueeze(1) for r in start.alpha}
     signs = {r: -domains.phase[:, None, place[r]].float() for r in start.beta}
+    away = {r: distance(pre[r], _whole(domains.phase[:, place[r]], index[r], pre[r])) for r in start.beta}
 
     def form(parameters: Sequence[Tensor]) -> Tensor:
         alphas = dict(zip(start.alpha, parameters, strict=False))
@@ -166,7 +175,8 @@ def climbed(
         for r, beta in betas.items():
             shape = pre[r].lower.shape[1:]
             empty = beta.new_zeros(*beta.shape[:2], pre[r].lower[0].numel())
-            at[r] = replace(at[r], multiplier=empty.index_copy(2, index[r], beta * signs[r]).unflatten(2, shape))
+            multiplier = empty.index_copy(2, index[r], beta * signs[r]).unflatten(2, shape)
+            at[r] = replace(at[r], multiplier=multiplier, distance=away[r])
         rows = mixed_rows(search, domains.clause, mix, also or {})
         found = backward(search.network, search.region, bounds, rows, at)
         return found / mix.sum(2).clamp(min=1e-6) if alone and mixes else found
@@ -210,9 +220,17 @@ def _lines(problem: Problem, domains: Domains, found: Proposal, pre: dict[int, I
         at[r] = lines(interval, empty.index_copy(2, columns.index[r], alpha).unflatten(2, shape))
         if r in found.beta:
             beta = empty.index_copy(2, columns.index[r], found.beta[r].to(kind)).unflatten(2, shape)
-            phase = empty[:, :1].index_copy(2, columns.index[r], domains.phase[:, None, columns.place[r]].to(kind))
-            at[r] = assumed(at[r], phase[:, 0].unflatten(1, shape), beta)
+            phase = _whole(domains.phase[:, columns.place[r]], columns.index[r], interval)
+            at[r] = assumed(at[r], interval, phase, beta)
     return at
+
+
+def _whole(values: Tensor, index: Tensor, like: Interval) -> Tensor:
+    """Values (N, k) of the neurons ``index`` among all of a layer, 0 elsewhere: (N, *shape)."""
+    shape = like.lower.shape[1:]
+    empty = values.new_zeros(len(values), math.prod(shape))
+    whole: Tensor = empty.index_copy(1, index, values).unflatten(1, shape)
+    return whole
 
 
 def _standing(problem: Problem, domains: Domains, found: Proposal) -> Domains:

@@ -12,34 +12,37 @@ CHUNK = 2**16  # boxes are stored in blocks of about this many, so that pushing 
 
 @dataclass
 class Stack:
-    """Boxes as two tensors (N, n), last in, first out. Mutable: it belongs to one search."""
+    """Boxes as tensors with N first, last in, first out: their ends, (N, n) each, and whatever goes with each box.
 
-    blocks: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    Mutable: it belongs to one search.
+    """
+
+    blocks: list[tuple[Tensor, ...]] = field(default_factory=list)
     count: int = 0
 
-    def push(self, lower: Tensor, upper: Tensor) -> None:
+    def push(self, *columns: Tensor) -> None:
         """Add boxes; the last row will be taken first."""
-        if not len(lower):
+        added = len(columns[0])
+        if not added:
             return
-        self.count += len(lower)
-        if self.blocks and len(self.blocks[-1][0]) + len(lower) <= CHUNK:
-            below, above = self.blocks.pop()
-            lower, upper = torch.cat([below, lower]), torch.cat([above, upper])
-        self.blocks.append((lower, upper))
+        self.count += added
+        if self.blocks and len(self.blocks[-1][0]) + added <= CHUNK:
+            columns = tuple(torch.cat(pair) for pair in zip(self.blocks.pop(), columns, strict=True))
+        self.blocks.append(columns)
 
-    def pop(self, most: int) -> tuple[Tensor, Tensor]:
+    def pop(self, most: int) -> tuple[Tensor, ...]:
         """Take up to ``most`` boxes off the top."""
-        lower, upper = self.blocks.pop()
-        keep = max(0, len(lower) - most)
+        columns = self.blocks.pop()
+        keep = max(0, len(columns[0]) - most)
         if keep:
-            self.blocks.append((lower[:keep], upper[:keep]))
-        self.count -= len(lower) - keep
-        return lower[keep:], upper[keep:]
+            self.blocks.append(tuple(column[:keep] for column in columns))
+        self.count -= len(columns[0]) - keep
+        return tuple(column[keep:] for column in columns)
 
     @property
     def bytes(self) -> int:
         """What the boxes take."""
-        return sum(2 * lower.numel() * lower.element_size() for lower, _ in self.blocks)
+        return sum(column.numel() * column.element_size() for columns in self.blocks for column in columns)
 
 
 def halve(lower: Tensor, upper: Tensor, score: Tensor, times: int) -> tuple[Tensor, Tensor, Tensor]:

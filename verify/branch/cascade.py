@@ -14,9 +14,9 @@ from verify.bounds.compute import by_slopes, fixed_lines, node_bounds, spec_boun
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
 from verify.bounds.progressive import progressive
-from verify.branch.bounding import ROOM, bound, mixed_rows
+from verify.branch.bounding import bound, mixed_rows, row_room
 from verify.branch.domains import Domains
-from verify.branch.inputs import few_inputs, worth_splitting_inputs
+from verify.branch.inputs import worth_splitting_inputs
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.parts import by_recorded_parts
 from verify.branch.problem import Problem, problem_of
@@ -55,8 +55,7 @@ class Stage:
     """What a decision may use: its limits, the judge of proposed points, the attack, input splits, how to branch, processes.
 
     ``workers``: from 2 on, the last stage is two searches in two processes. ``known``: bounds of every node over the region,
-    where somebody has optimised them already. ``record``: where a certificate is wanted, what hears of every bound; one
-    process searches then.
+    where somebody has optimised them already. ``record``: where a certificate is wanted, what hears of every bound.
     """
 
     limits: Limits
@@ -146,17 +145,12 @@ def _split_inputs(problem: Problem, k: int, clause: Clause, limits: Limits, stag
     """Halve the inputs for clause k within ``limits``; where a certificate is wanted, once more in a way that leaves one."""
     outcome = stage.split_inputs(k, limits)
     if stage.record is not None and outcome.verdict is Verdict.VERIFIED:
-        if not few_inputs(clause):
-            _branched(problem, torch.tensor([k]), stage)
+        root = replace(problem.bounds, pre={r: v.select(torch.tensor([k])) for r, v in problem.bounds.pre.items()})
+        again, steps = by_recorded_parts(problem, k, clause, stage.limits, root)
+        if again.verdict is Verdict.VERIFIED:
+            stage.record.case(k, steps)
         else:
-            root = replace(problem.bounds, pre={r: v.select(torch.tensor([k])) for r, v in problem.bounds.pre.items()})
-            again, steps = by_recorded_parts(problem.network, clause, stage.limits, root)
-            if again.verdict is Verdict.VERIFIED:
-                stage.record.case(k, steps)
-            else:
-                stage.record.missing.append(
-                    f"halving inputs again, with a record, ended without an answer: {again.reason}"
-                )
+            stage.record.missing.append(f"halving inputs again, with a record, ended without an answer: {again.reason}")
     return outcome
 
 
@@ -189,8 +183,7 @@ def _refuted(problem: Problem, bounds: Bounds, record: Recorder | None) -> Tenso
     best = torch.where(problem.rows, lower, -torch.inf)
     if record is None:
         return best.amax(1) > 0
-    size = problem.C.abs() @ bounds.values[-1].magnitude()[0] + problem.d.abs()
-    lower, row = (best - ROOM * size).max(1)
+    lower, row = (best - row_room(problem.C, problem.d, bounds.values[-1].magnitude())).max(1)
     record.by_rows(lower > 0, row, problem.rows.sum(1), bounds, at)
     return lower > 0
 
@@ -212,9 +205,7 @@ def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
         return Outcome(Verdict.FALSIFIED, witness, domains=count)
     if not len(domains):
         return Outcome(Verdict.VERIFIED, domains=count)
-    with companion(
-        stage.workers > 1 and stage.record is None and not stage.late
-    ) as child:  # it starts while the rounds go on
+    with companion(stage.workers > 1 and not stage.late) as child:  # it starts while the rounds go on
         outcome = _tightened_and_branched(problem, search, domains, stage, child)
     return replace(outcome, domains=outcome.domains + count)
 

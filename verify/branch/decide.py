@@ -61,7 +61,7 @@ def decide(
     process of its own; which answers first depends on the machine, what they answer does not. Raises UsageError for none.
 
     With ``certificate``, a decision that is VERIFIED carries one, or says why it does not: the search then rounds slopes
-    to what is stored, uses only what a certificate can say, and runs in one process.
+    to what is stored, and uses only what a certificate can say.
 
     ``semantics``: ``float32`` asks about the network as it is executed, for float32 inputs (docs/semantics.md). Raises
     UsageError where nothing can be claimed about that.

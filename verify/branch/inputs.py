@@ -63,9 +63,17 @@ def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
     return small and 2 * len(halfspaces_of(network, clause)) >= varying
 
 
-def few_inputs(clause: Clause) -> bool:
-    """Whether at most ``FEW`` inputs vary."""
-    return int((clause.region.lower < clause.region.upper).sum()) <= FEW
+def forced(network: Network, clause: Clause) -> Halfspaces:
+    """:func:`halfspaces_of`, over all coordinates of the flattened input."""
+    shared = halfspaces_of(network, clause)
+    a = torch.zeros(len(shared), clause.region.lower[0].numel(), dtype=torch.float64)
+    a[:, (clause.region.lower < clause.region.upper).flatten()] = shared.a
+    return halfspaces(a, shared.c)
+
+
+def at_once(shared: Halfspaces, most: int) -> int:
+    """How many boxes, up to ``most``, may be clipped by the half-spaces at once."""
+    return max(16, min(most, BATCH_BYTES // (2 * shared.bytes + 1)))
 
 
 def by_input_splits(
@@ -153,7 +161,7 @@ def _prepared(network: Network, clause: Clause, limits: Limits, number: int, rep
     if not len(clause.d):
         return search
     shared = _shared(search)
-    return replace(search, shared=shared, batch=max(16, min(batch, BATCH_BYTES // (2 * shared.bytes + 1))))
+    return replace(search, shared=shared, batch=at_once(shared, batch))
 
 
 def _form_bytes(network: Network, varying: int, unstable: int) -> int:

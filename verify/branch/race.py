@@ -1,12 +1,13 @@
 """Plain and strong branch and bound side by side: the strong one in a process of its own, until either has the answer.
 
 The child proposes points and says which clauses it has verified, by the same recomputed bounds; only this process confirms points.
+Where a certificate is wanted, the child keeps a record of its own, which begins at the roots, and sends what that says of them.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,8 @@ from verify.branch.strong import Strong
 from verify.branch.tighten import Memory
 from verify.branch.turns import by_turns
 from verify.floating import require_gradual_underflow
+from verify.proof.document import Step
+from verify.proof.tree import Tree
 from verify.property import PropertyCounterexample
 from verify.verdict import Verdict
 from verify.workers import Helper, Line, helper, one_thread
@@ -50,11 +53,15 @@ class _Point:
 
 @dataclass(frozen=True)
 class _Report:
-    """The clauses that the child has left, why it stopped (``work``: it goes on), and how many domains it has bounded."""
+    """The clauses that the child has left, why it stopped (``work``: it goes on), and how many domains it has bounded.
+
+    ``steps``: by clause, how those were refuted that it has verified since the last report, where that is recorded.
+    """
 
     open: Tensor
     reason: str
     bounded: int
+    steps: Mapping[int, list[Step]]
 
 
 @contextmanager
@@ -135,7 +142,7 @@ class _Race:
         if self.child.ready and not self.told:
             self.told = True
             seconds, unlimited = self.limits.left(), replace(self.limits, deadline=None)
-            self.child.put(_Question(self.problem, self.roots_of(pool), seconds, unlimited, self.effort))
+            self.child.put(_Question(_afresh(self.problem), self.roots_of(pool), seconds, unlimited, self.effort))
         wait = 0.0 if self.plain == "work" else min(0.1, max(0.0, self.limits.left()))
         while not self.child.stillborn and (message := self.child.get(wait)) is not None:
             wait = 0.0
@@ -145,12 +152,20 @@ class _Race:
                     break
             elif isinstance(message, _Report):
                 self.strong, self.beside = message.reason or "done", message.bounded
+                self._recorded(message.steps)
                 pool = pool.where(torch.isin(pool.clause, message.open))
                 if self.strong != "work":
                     break
         if self.told and self.strong == "work":
             self.child.put(missing(self.problem.count, pool))
         return pool
+
+    def _recorded(self, steps: Mapping[int, list[Step]]) -> None:
+        """Note how the child refuted the roots of clauses."""
+        if self.problem.tree is not None:
+            for clause, part in zip(self.roots.clause.tolist(), self.roots.part.tolist(), strict=True):
+                if clause in steps:
+                    self.problem.tree.refuted(part, steps[clause])
 
     def _outcome(self, verdict: Verdict) -> Outcome:
         reason = ""
@@ -179,12 +194,30 @@ def strong_beside(line: Line) -> None:
                 line.put(_Point(x[best].unsqueeze(0), clause[best].unsqueeze(0)))
 
     limits = replace(asked.limits, deadline=deadline)
-    strong = Strong(asked.problem, copy, limits, propose, asked.effort, [(asked.domains, Memory())])
-    reason = "work"
+    problem, roots = asked.problem, asked.domains
+    if problem.tree is not None:
+        roots = replace(roots, part=problem.tree.begin(len(roots)))
+    strong = Strong(problem, copy, limits, propose, asked.effort, [(roots, Memory())])
+    reason, left = "work", roots
     while reason == "work":
         for decided in line.waiting():
             strong.without(decided)
+            left = left.where(~torch.isin(left.clause, decided))
         found = strong.run(SLICE)
-        reason = found.reason
-        line.put(_Report(found.open.clause.unique(), reason, found.bounded))
+        reason, still = found.reason, torch.isin(left.clause, found.open.clause)
+        line.put(_Report(found.open.clause.unique(), reason, found.bounded, _steps(problem, left.where(~still))))
+        left = left.where(still)
     line.get()  # the parent takes this process down; ending first would look like a failure
+
+
+def _afresh(problem: Problem) -> Problem:
+    """The problem with a record of nothing yet, if it has any."""
+    return problem if problem.tree is None else replace(problem, tree=Tree(problem.tree.columns))
+
+
+def _steps(problem: Problem, verified: Domains) -> dict[int, list[Step]]:
+    """By clause, how its root is refuted, where the problem's record says so."""
+    if problem.tree is None or not len(verified):
+        return {}
+    found = problem.tree.steps(verified.part.tolist())
+    return {k: steps for k, steps in zip(verified.clause.tolist(), found, strict=True) if steps is not None}

@@ -70,6 +70,7 @@ class Tree:
     lemmas: dict[int, list[Lemma]] = field(default_factory=dict)  # of the part that they lead to
     ends: dict[int, tuple[int, int]] = field(default_factory=dict)  # part -> batch and row there; batch -1: empty
     batches: list[tuple[Array, Array, Array]] = field(default_factory=list)  # alpha, signed beta, mix
+    given: dict[int, list[Step]] = field(default_factory=dict)  # part -> how another tree says that it is refuted
     count: int = 0
     bytes: int = 0
 
@@ -134,6 +135,10 @@ class Tree:
         self.batches.append((alpha, beta, mix))
         self.bytes += alpha.nbytes + beta.nbytes + mix.nbytes + 200 * len(domains)
 
+    def refuted(self, part: int, steps: list[Step]) -> None:
+        """The part is refuted by ``steps``, of a tree that began there."""
+        self.given[part] = steps
+
     def steps(self, parts: Sequence[int]) -> list[list[Step] | None]:
         """How each of ``parts`` is refuted, or None where the record does not say so."""
         proven, pure = self._proven()
@@ -146,6 +151,9 @@ class Tree:
             part = stack.pop()
             if part in self.ends:
                 found.append(self._end(part))
+                continue
+            if part in self.given:
+                found += self.given[part]
                 continue
             split = next((s for s in self.splits.get(part, ()) if proven[s[1]] and proven[s[2]]), None)
             if split is not None and pure[part]:
@@ -173,6 +181,9 @@ class Tree:
         for part in reversed(range(self.count)):  # parts are numbered after those that they come from
             if part in self.ends:
                 proven[part] = pure[part] = True
+                continue
+            if part in self.given:
+                proven[part] = True
                 continue
             ways = [s for s in self.splits.get(part, ()) if proven[s[1]] and proven[s[2]]]
             proven[part] = bool(ways) or any(proven[t] for t in self.tighter.get(part, ()))
