@@ -80,8 +80,7 @@ def run(
     chosen = data.select(wanted)
     selection = Selection(wanted, how.shard)
     chosen = replace(chosen, inputs=batch_of(network, chosen.inputs))
-    question.of(chosen.inputs[:1], chosen.labels[:1])  # whatever does not fit is said before anything is written
-    question.of(chosen.inputs, chosen.labels)
+    question.of(chosen.inputs, chosen.labels)  # whatever does not fit is said before anything is written
     folder = made(Path(out))
     facts = run_facts(question, data, selection)
     with Journal(folder, facts, resume=how.resume) as journal:
