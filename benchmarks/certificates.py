@@ -17,8 +17,7 @@ from pathlib import Path
 
 import torch
 from common import DATA, report
-from exact_error import NETWORKS
-from wong_kolter import network as wong_kolter
+from networks import NETWORKS
 
 sys.path.insert(0, str(Path(__file__).parent / "vnncomp"))
 
@@ -31,7 +30,7 @@ from verify.proof.canonical import canonical
 SETS = ("test", "acasxu", "rl_benchmarks", "sat_relu", "mnist_fc", "oval21", "sri_resnet_a")
 SECONDS = 20.0  # for an image
 
-IMAGES = {name: (file, epsilon) for name, file, epsilon, *_ in NETWORKS}
+IMAGES = {reference.name: reference for reference in NETWORKS}
 
 
 @dataclass(frozen=True)
@@ -94,9 +93,7 @@ def _set(name: str, asked: argparse.Namespace) -> Iterator[Verified]:
 
 
 def _images(name: str, asked: argparse.Namespace) -> Iterator[Verified]:
-    file, epsilon = IMAGES[name]
-    arch, shape = (wong_kolter, (1, 28, 28)) if name == "WONG_KOLTER" else ("mlp", None)
-    network = verify.load(DATA / file, arch=arch, input_shape=shape)
+    network = IMAGES[name].load()
     digits = verify.load_data(DATA / "mnist")
     for i in range(asked.images):
         begun = time.perf_counter()
@@ -104,7 +101,7 @@ def _images(name: str, asked: argparse.Namespace) -> Iterator[Verified]:
             network,
             digits.inputs[i : i + 1],
             digits.labels[i : i + 1],
-            epsilon=epsilon,
+            epsilon=IMAGES[name].epsilon,
             clip=(0, 1),
             timeout=SECONDS,
             workers=asked.workers,

@@ -35,7 +35,7 @@ def errors(network: verify.Network, x: torch.Tensor, y: torch.Tensor, epsilon: s
     """The worst-case error in percent, from above by bounds and from below by evaluated points."""
     bounds = verify.lower_bounds(network, x, y, epsilon=epsilon, clip=clip, method="linear")
     found = verify.attack(network, x, y, epsilon=epsilon, clip=clip, method="linear", diagnose=False)
-    return 100 * float((bounds <= 0).any(1).double().mean()), 100 * found.attacked_error
+    return 100 * float((~(bounds > 0).all(1)).double().mean()), 100 * found.attacked_error
 
 
 def score(network: verify.Network, x: torch.Tensor) -> torch.Tensor:

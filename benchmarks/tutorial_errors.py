@@ -22,6 +22,7 @@ from common import DATA, RESULTS, report
 from tutorial_attacks import tutorial_network
 
 import verify
+from verify.plot import new_figure
 
 TRAINED = Path(__file__).parent / "trained"
 KINDS = ("clean", "FGSM", "PGD", "certified")
@@ -97,7 +98,7 @@ def measured(network: verify.Network, x: torch.Tensor, y: torch.Tensor, row: Row
         options = {**where, "loss": "cross_entropy", "start": "centre", "diagnose": False}
         fgsm = verify.attack(network, images, labels, method="fgsm", step_size=size, **options)
         pgd = verify.attack(network, images, labels, method="pgd", steps=40, step_size=size / 10, **options)
-        unproved = (verify.lower_bounds(network, images, labels, method="interval", **where) <= 0).any(1)
+        unproved = ~(verify.lower_bounds(network, images, labels, method="interval", **where) > 0).all(1)
         shares = (fgsm.clean_error, fgsm.attacked_error, pgd.attacked_error, float(unproved.double().mean()))
         counts += len(images) * torch.tensor(shares)
         open_.append(unproved)
@@ -116,11 +117,10 @@ def bracket(network: Any, x: Any, y: Any, row: Row, open_: torch.Tensor, timeout
 def plot(found: dict[str, list[float]], path: Path) -> None:
     """Bars as in the tutorial; nothing without matplotlib, which is no dependency."""
     try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        print("no plot: matplotlib is not installed", file=sys.stderr)
+        figure = new_figure(1.6 * len(found) + 1, 3.5)
+    except verify.MissingDependency as error:
+        print(f"no plot: {error}", file=sys.stderr)
         return
-    figure = Figure(figsize=(1.6 * len(found) + 1, 3.5), layout="constrained")
     axes = figure.subplots()
     for k, kind in enumerate(KINDS):
         places = [n + 0.2 * (k - 1.5) for n in range(len(found))]
