@@ -74,16 +74,6 @@ def named(network: verify.Network) -> dict[str, str]:
     return {"source": network.source, "identity": verify.identity(network), "sha256": network.sha256}
 
 
-def made(folder: str) -> Path:
-    """The folder, which is made where it is missing."""
-    path = Path(folder)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise verify.UsageError(f"cannot make the folder {folder!r}: {error.strerror}") from None
-    return path
-
-
 def write(data: dict[str, Any], where: str) -> None:
     """JSON to a file, or to the terminal for ``-``."""
     text = json.dumps(data, indent=2, allow_nan=False)

@@ -11,7 +11,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -124,14 +124,13 @@ class Journal:
         os.close(self._file)
         self._lock.release()
 
-    def add(self, records: Iterable[Record], passed: Passed | None = None) -> None:
-        """Append the records, then that their stage has passed their block; on disk when this returns.
+    def add(self, records: Iterable[Record], passed: Iterable[Passed] = ()) -> None:
+        """Append the records, then that their stages have passed their blocks; on disk when this returns.
 
         Raises UsageError where the disk does not take it; what was written before is safe.
         """
         lines = [_line("record", record.data()) for record in records]
-        if passed is not None:
-            lines.append(_line("passed", {"stage": passed.stage, "block": passed.block, "seconds": passed.seconds}))
+        lines += [_line("passed", asdict(entry)) for entry in passed]
         self._write(lines)
 
     def _write(self, lines: list[bytes]) -> None:
@@ -200,28 +199,6 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
-
-
-def keep(path: Path, content: bytes) -> None:
-    """Write a whole file, or none: on disk under its name when this returns. Raises UsageError where that fails."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}; make room, then resume") from None
-
-
-def made(folder: Path) -> Path:
-    """The folder, which is made where it is missing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None
-    return folder
 
 
 def content_of(folder: Path, file: File) -> bytes:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from verify.dataset.journal import Journal, content_of, keep, made
+from verify.dataset.journal import Journal, content_of
 from verify.dataset.question import differences
 from verify.dataset.record import Record
 from verify.dataset.result import CERTIFICATES, COUNTEREXAMPLES, NETWORK, Run, read_run
 from verify.dataset.summary import write_summary
 from verify.errors import UsageError
+from verify.files import keep, made
 
 
 def merge(shards: Sequence[str | Path], out: str | Path) -> Run:
@@ -35,7 +36,7 @@ def merge(shards: Sequence[str | Path], out: str | Path) -> Run:
     records = {i: record for run in runs for i, record in run.records.items()}
     if len(records) < sum(len(run.records) for run in runs):
         raise UsageError("two shards answer about the same input: they are not shards of one selection")
-    folder = made(Path(out))
+    folder = made(out)
     identity = {**first, "shard": [1, 1]}
     with Journal(folder, {k: v for k, v in identity.items() if k != "format"}, resume=False) as journal:
         keep(folder / NETWORK, (runs[0].folder / NETWORK).read_bytes())
@@ -44,9 +45,7 @@ def merge(shards: Sequence[str | Path], out: str | Path) -> Run:
         for run in runs:
             for record in run.records.values():
                 _bring(run.folder, folder, record)
-            journal.add(run.records.values())
-            for entry in run.passed:
-                journal.add((), entry)
+            journal.add(run.records.values(), run.passed)
         passed = tuple(entry for run in runs for entry in run.passed)
         whole = Run(folder, journal.past.run, dict(sorted(records.items())), passed, _notes(runs))
         write_summary(whole)

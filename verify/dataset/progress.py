@@ -39,21 +39,23 @@ class Tally:
         """Share of all inputs that are not verified so far: the true error under attack is at most this, at any time."""
         return 1.0 - self.states["verified"] / self.total
 
+    def plus(self, records: Iterable[Record]) -> Tally:
+        """The counts with ``records`` that were not among them."""
+        states, reasons, stages = self.states.copy(), self.reasons.copy(), self.stages.copy()
+        misclassified = self.misclassified
+        for record in records:
+            states[record.state] += 1
+            misclassified += record.misclassified
+            if record.state == "unknown":
+                reasons[record.reason] += 1
+            elif record.state != "error":
+                stages[record.stage] += 1
+        return Tally(self.total, states, misclassified, reasons, stages)
+
 
 def tally(records: Iterable[Record], total: int) -> Tally:
     """The counts over ``records``."""
-    states: Counter[str] = Counter()
-    reasons: Counter[str] = Counter()
-    stages: Counter[str] = Counter()
-    misclassified = 0
-    for record in records:
-        states[record.state] += 1
-        misclassified += record.misclassified
-        if record.state == "unknown":
-            reasons[record.reason] += 1
-        elif record.state != "error":
-            stages[record.stage] += 1
-    return Tally(total, states, misclassified, reasons, stages)
+    return Tally(total, Counter(), 0, Counter(), Counter()).plus(records)
 
 
 @dataclass(frozen=True)

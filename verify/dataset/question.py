@@ -67,12 +67,6 @@ class Question:
         ball = self.ball
         return classification_query(self.network, inputs, labels, epsilon=ball.epsilon, norm=ball.norm, clip=ball.clip)
 
-    def digests(self, inputs: Tensor, labels: Tensor) -> list[str]:
-        """SHA-256 of the whole question about each input."""
-        text = json.dumps(self.facts(), sort_keys=True).encode()
-        pairs = zip(inputs, labels.tolist(), strict=True)
-        return [hashlib.sha256(text + _bytes(x) + f"label {label}".encode()).hexdigest() for x, label in pairs]
-
 
 @dataclass(frozen=True)
 class Selection:
@@ -114,13 +108,20 @@ def parse_shard(text: str) -> tuple[int, int]:
     return int(part), int(parts)
 
 
-def run_facts(question: Question, data: Dataset, selection: Selection) -> dict[str, Any]:
-    """The identity of a whole run, as plain data: a journal that says anything else is of another run."""
+def digests_of(facts: Mapping[str, Any], inputs: Tensor, labels: Tensor) -> list[str]:
+    """SHA-256 of the whole question about each input: of :meth:`Question.facts`, the input and its label."""
+    text = json.dumps(facts, sort_keys=True).encode()
+    pairs = zip(inputs, labels.tolist(), strict=True)
+    return [hashlib.sha256(text + _bytes(x) + f"label {label}".encode()).hexdigest() for x, label in pairs]
+
+
+def run_facts(facts: Mapping[str, Any], data: Dataset, selection: Selection) -> dict[str, Any]:
+    """The identity of a whole run, :meth:`Question.facts` and the inputs: a journal that says anything else is of another run."""
     chosen = hashlib.sha256()
     for i in selection.index:
         chosen.update(f"{i} {int(data.labels[i])} ".encode() + _bytes(data.inputs[i]))
     return {
-        **question.facts(),
+        **facts,
         "data": {"inputs": len(selection.index), "sha256": chosen.hexdigest()},
         "shard": list(selection.shard),
     }

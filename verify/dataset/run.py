@@ -19,16 +19,17 @@ import torch
 from verify.certify.api import batch_of, read_options
 from verify.certify.methods import method_named
 from verify.dataset.cluster import cluster_pool
-from verify.dataset.journal import Journal, Passed, Past, keep, made
+from verify.dataset.journal import Journal, Passed, Past
 from verify.dataset.pool import Pool, local_pool
 from verify.dataset.progress import Progress, tally
-from verify.dataset.question import Ball, Question, Selection, run_facts
+from verify.dataset.question import Ball, Question, Selection, digests_of, run_facts
 from verify.dataset.record import File, Record, Witness
 from verify.dataset.result import CERTIFICATES, COUNTEREXAMPLES, NETWORK, Run
 from verify.dataset.stages import Settled, Stage, stages_of
 from verify.dataset.summary import write_summary
 from verify.dataset.task import Failed, Task
 from verify.executed import meant
+from verify.files import keep, made
 from verify.load.dataset import Dataset
 from verify.network import Network
 from verify.proof.canonical import canonical
@@ -81,12 +82,13 @@ def run(
     selection = Selection(wanted, how.shard)
     chosen = replace(chosen, inputs=batch_of(network, chosen.inputs))
     question.of(chosen.inputs, chosen.labels)  # whatever does not fit is said before anything is written
-    folder = made(Path(out))
-    facts = run_facts(question, data, selection)
-    with Journal(folder, facts, resume=how.resume) as journal:
+    folder = made(out)
+    facts = question.facts()
+    digests = digests_of(facts, chosen.inputs, chosen.labels)
+    with Journal(folder, run_facts(facts, data, selection), resume=how.resume) as journal:
         if not (folder / NETWORK).exists():
             keep(folder / NETWORK, canonical(question.network))
-        work = _Work(question, selection, chosen, journal, how)
+        work = _Work(question, selection, chosen, digests, journal, how)
         notes = _notes(journal.past)
         with work.pool() as pool:
             for stage in stages_of(question.method):
@@ -109,13 +111,19 @@ class _Work:
     """What one call of :func:`run` knows: the records so far, and the blocks that each stage has passed."""
 
     def __init__(
-        self, question: Question, selection: Selection, chosen: Dataset, journal: Journal, how: Execution
+        self,
+        question: Question,
+        selection: Selection,
+        chosen: Dataset,
+        digests: Sequence[str],
+        journal: Journal,
+        how: Execution,
     ) -> None:
         self.question, self.selection, self.chosen, self.journal, self.how = question, selection, chosen, journal, how
         self.records = dict(journal.past.records)
         self.passed = list(journal.past.passed)
-        self.digests = question.digests(chosen.inputs, chosen.labels)
-        self.begun = time.perf_counter()
+        self.tally = tally(self.records.values(), sum(len(block) for block in selection.blocks()))
+        self.digests = digests
 
     def pool(self) -> AbstractContextManager[Pool]:
         """The workers."""
@@ -147,8 +155,7 @@ class _Work:
                 self._write(stage, job, outcome.settled, outcome.seconds)
                 settled += 1
             if self.how.listen is not None:
-                counts = tally(self.records.values(), sum(len(block) for block in self.selection.blocks()))
-                self.how.listen(Progress(counts, stage.name, settled, asked, time.perf_counter() - begun))
+                self.how.listen(Progress(self.tally, stage.name, settled, asked, time.perf_counter() - begun))
 
     def _jobs(self, stage: Stage) -> list[_Job]:
         """What ``stage`` has to do: inputs that no earlier stage settled, in their blocks, or one by one.
@@ -194,8 +201,7 @@ class _Work:
                     question=self.digests[i],
                     reason=f"{failed.cause} ({TRIES} tries)",
                 )
-            ],
-            None,
+            ]
         )
         return []
 
@@ -203,14 +209,14 @@ class _Work:
         """Journal the answers of a task, their files first."""
         share = seconds / len(job.positions)
         new = [self._record(stage, job.positions[one.place], one, share) for one in settled]
-        self._add(new, None if job.block is None else Passed(stage.name, job.block, seconds))
+        self._add(new, () if job.block is None else (Passed(stage.name, job.block, seconds),))
 
-    def _add(self, records: Sequence[Record], passed: Passed | None) -> None:
+    def _add(self, records: Sequence[Record], passed: Sequence[Passed] = ()) -> None:
         new = [record for record in records if record.index not in self.records]
         self.journal.add(new, passed)
         self.records |= {record.index: record for record in new}
-        if passed is not None:
-            self.passed.append(passed)
+        self.tally = self.tally.plus(new)
+        self.passed += passed
 
     def _record(self, stage: Stage, i: int, one: Settled, seconds: float) -> Record:
         index = self.selection.index[i]

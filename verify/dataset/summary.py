@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from verify.dataset.journal import content_of, keep
+from verify.dataset.journal import content_of
 from verify.dataset.record import STATES
 from verify.dataset.result import COUNTEREXAMPLES, Run
+from verify.files import keep
 
 COLUMNS = (
     *("index", "label", "predicted", "state", "reason", "stage", "evidence", "lower", "upper", "target", "seconds"),

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from verify.errors import TrainingFailed, UsageError
+from verify.files import made
 from verify.floating import parse_decimal
 from verify.load.dataset import Dataset
 from verify.load.pytorch import from_torch
@@ -51,7 +52,7 @@ def train(
     chosen = _module(module, config).to(config.device)
     live = _traced(chosen, data)
     state = begin(chosen, config)
-    where = None if folder is None else _folder(folder) / NAME
+    where = None if folder is None else made(folder) / NAME
     identity = "" if where is None else fingerprint(state, data, config)
     if where is not None and resume:
         restore(state, where, identity)
@@ -123,12 +124,3 @@ def _traced(module: nn.Module, data: Dataset) -> Live:
             f"{live.outputs - 1}: widen its last layer or choose other data"
         )
     return live
-
-
-def _folder(path: str | Path) -> Path:
-    folder = Path(path)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder {str(folder)!r}: {error.strerror}") from None
-    return folder
