@@ -233,3 +233,19 @@ def test_a_worker_that_never_answers_is_killed(tmp_path, monkeypatch):
     monkeypatch.setattr(verify.dataset.run, "TRIES", 1)
     found = run(tmp_path / "run", index=[0], method="interval", timeout=5)
     assert found.records[0].state == "error" and "no answer within" in found.records[0].reason
+
+
+def test_a_budget_stops_a_run_where_it_is_and_resuming_gives_the_undisturbed_one(tmp_path, inline, whole):
+    stopped = run(tmp_path / "run", execution=verify.Execution(budget=1e-9))
+    assert not stopped.records and "budget" in stopped.notes[0] and stopped.tally.certified_error == 1.0
+    assert answers(run(tmp_path / "run", execution=verify.Execution(resume=True))) == answers(whole)
+
+
+def test_a_budget_ends_a_run_while_its_worker_is_at_work(tmp_path):
+    done = run(tmp_path / "run", epsilon="0.3", method="complete", execution=verify.Execution(budget=0.5))
+    assert len(done.records) < len(INPUTS) and "resume" in done.notes[-1]
+
+
+def test_a_budget_that_is_none_is_refused():
+    with pytest.raises(verify.UsageError, match="budget is 0"):
+        verify.Execution(budget=0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,7 +30,9 @@ class _Inline:
     def put(self, number: int, task: Task) -> None:
         self._waiting.append((number, task))
 
-    def get(self) -> tuple[int, Done | Failed]:
+    def get(self, end: float | None = None) -> tuple[int, Done | Failed] | None:
+        if end is not None and time.perf_counter() >= end:
+            return None
         number, task = self._waiting.pop()  # the last first: order must not matter
         return number, perform(self._question, task)
 

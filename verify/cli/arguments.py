@@ -79,6 +79,7 @@ def parser(version: str) -> argparse.ArgumentParser:
         "--out", required=True, metavar="DIR", help="the folder of the run: journal, summary, counterexamples"
     )
     run.add_argument("--resume", action="store_true", help="go on with the run that DIR holds")
+    run.add_argument("--budget", type=float, metavar="SECONDS", help="stop after so long in all; --resume goes on")
     run.add_argument("--shard", default="1/1", metavar="K/N", help="only the K-th of N parts (see merge)")
     run.add_argument("--scheduler", metavar="ADDRESS", help="work on a Dask cluster: tcp://host:8786")
     run.add_argument("--certificates", action="store_true", help="write a certificate for each verified input")

@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             shard=verify.parse_shard(arguments.shard),
             listen=None if arguments.quiet else Display(),
+            budget=arguments.budget,
         ),
         **options,
         certificates=arguments.certificates,

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from typing import Any
 
-from verify.dataset.pool import Pool
+from verify.dataset.pool import Pool, seconds_to
 from verify.dataset.question import Question, versions
 from verify.dataset.task import Done, Failed, Task, perform
 from verify.errors import MissingDependency, SoundnessError, UsageError, WorkerFailed
@@ -75,8 +75,11 @@ class _Cluster:
         future = self._executor.submit(_perform, self._question, task)
         future.add_done_callback(lambda done: self._done.put((number, done)))
 
-    def get(self) -> tuple[int, Done | Failed]:
-        number, future = self._done.get()
+    def get(self, end: float | None = None) -> tuple[int, Done | Failed] | None:
+        try:
+            number, future = self._done.get(timeout=seconds_to(end))
+        except queue.Empty:
+            return None
         try:
             return number, future.result()
         except SoundnessError:

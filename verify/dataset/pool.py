@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -15,6 +16,7 @@ from verify.workers import Helper
 
 TASK = "verify.dataset.task:serve"
 _BIRTHS = 3  # one may be killed by accident
+_CLOSED = "the pool was closed"
 
 
 class Pool(Protocol):
@@ -25,8 +27,16 @@ class Pool(Protocol):
     def put(self, number: int, task: Task) -> None:
         """Have the task done; its outcome will carry ``number``."""
 
-    def get(self) -> tuple[int, Done | Failed]:
-        """The outcome of some task, once there is one. Raises what ends the run: a contradiction, or no worker at all."""
+    def get(self, end: float | None = None) -> tuple[int, Done | Failed] | None:
+        """The outcome of some task, once there is one; None where there is none at the time ``end`` (of perf_counter).
+
+        Raises what ends the run: a contradiction, or no worker at all.
+        """
+
+
+def seconds_to(end: float | None) -> float | None:
+    """How long to wait until then."""
+    return None if end is None else max(0.0, end - time.perf_counter())
 
 
 @contextmanager
@@ -59,8 +69,11 @@ class _Local:
     def put(self, number: int, task: Task) -> None:
         self._tasks.put((number, task))
 
-    def get(self) -> tuple[int, Done | Failed]:
-        number, outcome = self._outcomes.get()
+    def get(self, end: float | None = None) -> tuple[int, Done | Failed] | None:
+        try:
+            number, outcome = self._outcomes.get(timeout=seconds_to(end))
+        except queue.Empty:
+            return None
         if isinstance(outcome, BaseException):
             raise outcome
         return number, outcome
@@ -90,6 +103,9 @@ class _Local:
         if k not in self._children:
             self._children[k] = self._born()
         child = self._children[k]
+        if self._closed:  # while it was born: whoever closed the pool has not seen it
+            child.close()
+            return Failed(_CLOSED)
         child.put(task)
         try:
             outcome = child.get(self._limit)
@@ -112,6 +128,8 @@ class _Local:
                 child.put(self._question)
                 return child
             child.close()
+            if self._closed:
+                raise WorkerFailed(_CLOSED)
         raise WorkerFailed(
             f"{_BIRTHS} worker processes in a row ended before they could be spoken to: is there memory left?"
         )

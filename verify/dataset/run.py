@@ -28,6 +28,7 @@ from verify.dataset.result import CERTIFICATES, COUNTEREXAMPLES, NETWORK, Run
 from verify.dataset.stages import Settled, Stage, stages_of
 from verify.dataset.summary import write_summary
 from verify.dataset.task import Failed, Task
+from verify.errors import UsageError
 from verify.executed import meant
 from verify.files import keep, made
 from verify.load.dataset import Dataset
@@ -44,7 +45,7 @@ class Execution:
 
     ``workers``: processes at once on this machine, or ``scheduler``: the address of a Dask cluster's. ``resume``: go on with
     the run that the folder holds. ``shard``: (K, N), the K-th of N parts. ``listen``: called with a :class:`Progress` after
-    every task.
+    every task. ``budget``: seconds after which the call stops where it is, inputs it has not settled without a record.
     """
 
     workers: int = 1
@@ -52,6 +53,11 @@ class Execution:
     resume: bool = False
     shard: tuple[int, int] = (1, 1)
     listen: Callable[[Progress], None] | None = None
+    budget: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.budget is not None and not self.budget > 0:
+            raise UsageError(f"budget is {self.budget}: give a positive number of seconds")
 
 
 def run(
@@ -74,6 +80,7 @@ def run(
     and where another process is at work in it.
     """
     how = execution or Execution()
+    end = None if how.budget is None else time.perf_counter() + how.budget
     typed = read_options(options)
     name, _ = method_named(method)
     question = Question(meant(network, typed.semantics), Ball(epsilon, norm, clip), name, typed)
@@ -92,7 +99,9 @@ def run(
         notes = _notes(journal.past)
         with work.pool() as pool:
             for stage in stages_of(question.method):
-                work.through(stage, pool)
+                if not work.through(stage, pool, end):
+                    notes += (f"the budget of {how.budget:g} s was spent; resume goes on",)
+                    break
         done = Run(folder, journal.past.run, dict(sorted(work.records.items())), tuple(work.passed), notes)
         write_summary(done)  # while the folder is ours
     return done
@@ -133,8 +142,8 @@ class _Work:
         limit = None if timeout is None else LIMIT[0] * timeout + LIMIT[1]
         return local_pool(self.question, self.how.workers, limit)
 
-    def through(self, stage: Stage, pool: Pool) -> None:
-        """Have every input that is open go through ``stage``."""
+    def through(self, stage: Stage, pool: Pool, end: float | None) -> bool:
+        """Have every input that is open go through ``stage``; False where the time ``end`` came first, and work was left."""
         jobs = deque(self._jobs(stage))
         asked, settled = len(jobs), 0
         running: dict[int, _Job] = {}
@@ -144,7 +153,10 @@ class _Work:
                 running[number] = job = jobs.popleft()
                 pool.put(number, self._task(stage, job))
                 number += 1
-            done, outcome = pool.get()
+            answer = pool.get(end)
+            if answer is None:
+                return False
+            done, outcome = answer
             job = running.pop(done)
             if isinstance(outcome, Failed):
                 again = self._after(job, stage, outcome)
@@ -156,6 +168,7 @@ class _Work:
                 settled += 1
             if self.how.listen is not None:
                 self.how.listen(Progress(self.tally, stage.name, settled, asked, time.perf_counter() - begun))
+        return True
 
     def _jobs(self, stage: Stage) -> list[_Job]:
         """What ``stage`` has to do: inputs that no earlier stage settled, in their blocks, or one by one.
