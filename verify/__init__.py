@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from verify.certify.api import certify_batch as certify_batch
     from verify.certify.api import compare as compare
     from verify.certify.api import lower_bounds as lower_bounds
+    from verify.certify.claims import Claim as Claim
+    from verify.certify.claims import claims as claims
+    from verify.certify.claims import recheck as recheck
+    from verify.certify.claims import refuted as refuted
     from verify.certify.explain import Explanation as Explanation
     from verify.certify.explain import explain as explain
     from verify.certify.methods import METHODS as METHODS
@@ -40,6 +44,7 @@ if TYPE_CHECKING:
     from verify.dataset.merge import merge as merge
     from verify.dataset.progress import Progress as Progress
     from verify.dataset.question import parse_shard as parse_shard
+    from verify.dataset.question import versions as versions
     from verify.dataset.radius import Radius as Radius
     from verify.dataset.radius import certified_radius as certified_radius
     from verify.dataset.record import Record as Record
@@ -48,6 +53,7 @@ if TYPE_CHECKING:
     from verify.dataset.run import Execution as Execution
     from verify.dataset.run import run as run
     from verify.dataset.summary import run_summary as run_summary
+    from verify.check import Report as Report
     from verify.errors import LoadError as LoadError
     from verify.errors import LoadMismatch as LoadMismatch
     from verify.errors import MissingDependency as MissingDependency
@@ -58,6 +64,13 @@ if TYPE_CHECKING:
     from verify.errors import UnsupportedProperty as UnsupportedProperty
     from verify.errors import UsageError as UsageError
     from verify.floating import parse_decimal as parse_decimal
+    from verify.gate.api import gate as gate
+    from verify.gate.audit import Audit as Audit
+    from verify.gate.audit import audit as audit
+    from verify.gate.ledger import read_ledger as read_ledger
+    from verify.gate.ledger import write_ledger as write_ledger
+    from verify.gate.outcome import GateOutcome as GateOutcome
+    from verify.gate.reading import read_policy as read_policy
     from verify.load.data import Dataset as Dataset
     from verify.load.data import load_data as load_data
     from verify.load.data import parse_index as parse_index
@@ -118,7 +131,14 @@ _PUBLIC = {
     **dict.fromkeys(("Radius", "certified_radius"), "verify.dataset.radius"),
     "Record": "verify.dataset.record",
     "merge": "verify.dataset.merge",
-    "parse_shard": "verify.dataset.question",
+    **dict.fromkeys(("parse_shard", "versions"), "verify.dataset.question"),
+    **dict.fromkeys(("Claim", "claims", "recheck", "refuted"), "verify.certify.claims"),
+    "Report": "verify.check",
+    "gate": "verify.gate",
+    "GateOutcome": "verify.gate.outcome",
+    **dict.fromkeys(("Audit", "audit"), "verify.gate.audit"),
+    "read_policy": "verify.gate.reading",
+    **dict.fromkeys(("read_ledger", "write_ledger"), "verify.gate.ledger"),
     "run_summary": "verify.dataset.summary",
     **dict.fromkeys(("Explanation", "explain"), "verify.certify.explain"),
     "METHODS": "verify.certify.methods",
