@@ -232,6 +232,15 @@ def test_sarif_says_where_the_policy_is_and_which_check_and_input_a_result_is_ab
     assert hostile["physicalLocation"]["artifactLocation"]["uri"] == "a%20folder/p%C3%B6licy%2C%3A%25.toml"
 
 
+def test_a_name_is_no_link_and_no_placeholder_of_a_sarif_message():
+    found = run(gate(check(held("lost", Status.FAILED), name="[here](1) {0}", notes=("[x]",))))
+    said = (
+        found["results"][0]["message"]["text"],
+        found["invocations"][0]["toolExecutionNotifications"][0]["message"]["text"],
+    )
+    assert said[0].startswith(r"\[here\](1) {{0}}, failed: lost") and said[1] == r"\[here\](1) {{0}}: \[x\]"
+
+
 def test_fingerprints_stay_when_what_was_found_changes():
     before = gate(check(held("lost", Status.FAILED, inputs=(0,)), changes=lost(0)))
     after = gate(check(held("lost", Status.UNDECIDED, inputs=(1, 2)), changes=lost(1, 0)))

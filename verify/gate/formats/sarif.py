@@ -117,7 +117,7 @@ def _result(
         "ruleId": printable(name),
         "ruleIndex": order.index(name),
         "level": level,
-        "message": {"text": message},
+        "message": _message(message),
         "locations": [
             {
                 "physicalLocation": {
@@ -142,4 +142,9 @@ def _notifications(outcome: GateOutcome, results: int) -> list[dict[str, Any]]:
     texts = [f"{check.check.name}: {note}" for check in outcome.checks for note in check.notes]
     if results > MOST:
         texts.append(f"{results - MOST} of {results} results are left out; the JSON report has all inputs")
-    return [{"level": "note", "message": {"text": printable(text)}} for text in texts]
+    return [{"level": "note", "message": _message(printable(text))} for text in texts]
+
+
+def _message(text: str) -> dict[str, str]:
+    """A message in which nothing is a placeholder or a link: brackets are escaped as the standard asks."""
+    return {"text": text.translate({ord("{"): "{{", ord("}"): "}}", ord("["): r"\[", ord("]"): r"\]"})}
