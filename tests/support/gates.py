@@ -37,8 +37,8 @@ def line(index, state="verified", **facts):
     return Line(**{**known, "index": index, "state": state, **facts})
 
 
-def check(*thresholds, name="digits", states=("verified",) * 4, changes=None, notes=(), model="mlp.onnx"):
-    lines = tuple(line(index, state, reason="timeout" * (state == "unknown")) for index, state in enumerate(states))
+def check(*thresholds, name="digits", states=("verified",) * 4, step=1, changes=None, notes=(), model="mlp.onnx"):
+    lines = tuple(line(k * step, state, reason="timeout" * (state == "unknown")) for k, state in enumerate(states))
     return CheckOutcome(
         check=Check(name=name, model=model, data="digits.npz", epsilon="0.1", clip=("0", "1"), thresholds=Thresholds()),
         network="a" * 64,
@@ -104,7 +104,8 @@ OUTCOMES = {
     "ten thousand lost": gate(
         check(
             held("lost", Status.FAILED, inputs=tuple(range(0, 2 * MANY, 2))),
-            states=("falsified", "verified") * MANY,
+            states=("falsified",) * MANY,
+            step=2,  # no two neighbours, so that their list is as long as it can be
             changes=lost(*range(0, 2 * MANY, 2)),
         ),
         baseline="ledger.json",

@@ -85,7 +85,7 @@ def _changes(outcome: GateOutcome) -> list[str]:
     shrunk = [radius for radius in outcome.radii if radius.shrunk]
     if shrunk:
         rows = [
-            f"  shrunk {printable(r.model)}, input {r.index}: {printable(r.before)} to {printable(r.now or 'none')}"
+            f"  shrunk {printable(r.model)}, input {r.index}: {printable(r.before or 'none')} to {printable(r.now or 'none')}"
             for r in shrunk
         ]
         parts.append("\n".join([f"radii of {counted(len(shrunk), 'input')} shrank", *_cut(rows)]))
