@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from verify.certify.methods import METHODS as METHODS
     from verify.certify.options import Options as Options
     from verify.certify.pre_activation import PRE_ACTIVATION as PRE_ACTIVATION
+    from verify.check import Report as Report
     from verify.dataset.merge import merge as merge
     from verify.dataset.progress import Progress as Progress
     from verify.dataset.question import parse_shard as parse_shard
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
     from verify.dataset.run import Execution as Execution
     from verify.dataset.run import run as run
     from verify.dataset.summary import run_summary as run_summary
-    from verify.check import Report as Report
     from verify.errors import LoadError as LoadError
     from verify.errors import LoadMismatch as LoadMismatch
     from verify.errors import MissingDependency as MissingDependency
@@ -67,6 +67,8 @@ if TYPE_CHECKING:
     from verify.gate.api import gate as gate
     from verify.gate.audit import Audit as Audit
     from verify.gate.audit import audit as audit
+    from verify.gate.formats.github import append_step_summary as append_step_summary
+    from verify.gate.formats.table import GATE_FORMATS as GATE_FORMATS
     from verify.gate.ledger import read_ledger as read_ledger
     from verify.gate.ledger import write_ledger as write_ledger
     from verify.gate.outcome import GateOutcome as GateOutcome
@@ -135,6 +137,8 @@ _PUBLIC = {
     **dict.fromkeys(("Claim", "claims", "recheck", "refuted"), "verify.certify.claims"),
     "Report": "verify.check",
     "gate": "verify.gate",
+    "append_step_summary": "verify.gate.formats.github",
+    "GATE_FORMATS": "verify.gate.formats.table",
     "GateOutcome": "verify.gate.outcome",
     **dict.fromkeys(("Audit", "audit"), "verify.gate.audit"),
     "read_policy": "verify.gate.reading",

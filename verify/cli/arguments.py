@@ -19,14 +19,17 @@ _EXAMPLES = """examples:
   reluproof explain model.onnx --data digits.npz --index 7 --epsilon 0.1 --clip 0 1 --timeout 20
   reluproof radius model.onnx --data digits.npz --index 0:20 --most 0.3 --resolution 0.005 --clip 0 1 --timeout 10
   reluproof plot surface standard.onnx robust.onnx --data digits.npz --index 0 --epsilon 0.1 --clip 0 1 --out around.svg
+  reluproof gate --policy reluproof.toml --baseline ledger.json --junit gate.xml
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
 3 some unknown, 4 a contradiction was found and no number of the run can be trusted; of verify: 0 unsat (the property
 holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found; of run and
-merge: 0, or 3 where some inputs ended in an error; of radius: 0"""
+merge: 0, or 3 where some inputs ended in an error; of radius: 0;
+of gate: 0 passed, 1 failed, 3 not decided in time; of check: 0 accepted, 1 rejected"""
 
 _METHODS = "auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear"
+_POLICY = "reluproof.toml"
 _EPSILON = "radius in the data's units: 0.1 or 8/255"
 
 
@@ -117,7 +120,13 @@ def parser(version: str) -> argparse.ArgumentParser:
     verify.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
     verify.add_argument("-v", "--verbose", action="store_true", help="say more, below the result")
 
-    commands.add_parser("check", help="check a certificate with the independent checker (check --help)", add_help=False)
+    check = commands.add_parser(
+        "check", help="check a certificate with the independent checker (check --help), or a ledger (--ledger)"
+    )
+    _audit(check)  # without --ledger, the checker reads its own arguments
+
+    gate = commands.add_parser("gate", help="do the certificates that a policy asks for still stand? for CI")
+    _gate(gate)
 
     transfer = commands.add_parser("transfer", help="replay certificates of an older network on this one")
     _network(transfer)
@@ -176,6 +185,26 @@ def _plot(pictures: Any) -> None:
         picture.add_argument("--out", required=True, metavar="FILE", help="the picture: .png or .svg")
     for picture in (surface, gallery):
         _machine(picture)
+
+
+def _audit(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--ledger", required=True, metavar="FILE", help="what `gate --ledger` wrote")
+    command.add_argument(
+        "--policy", default=_POLICY, metavar="FILE", help=f"whose networks and data (default {_POLICY})"
+    )
+    command.add_argument("--cache", metavar="DIR", help="the evidence (default: that of the policy)")
+    command.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON to FILE, or to the terminal")
+
+
+def _gate(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--policy", default=_POLICY, metavar="FILE", help=f"what must stand (default {_POLICY})")
+    command.add_argument("--baseline", metavar="FILE", help="the ledger to compare with (default: that of the policy)")
+    command.add_argument("--ledger", metavar="FILE", help="write the new ledger, to be signed off as the next baseline")
+    command.add_argument("--json", metavar="FILE", help="write all of it (schema: verify/gate/gate.schema.json)")
+    command.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    command.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0")
+    command.add_argument("--markdown", metavar="FILE", help="write a comment for a pull request")
+    _workers(command)
 
 
 def _network(command: argparse.ArgumentParser, *, count: str | None = None) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import verify
 from verify.cli.inputs import Question, read_question
 from verify.cli.output import identity, write
-from verify.cli.text import number, seconds, table
 from verify.errors import UsageError
 from verify.files import made
+from verify.text import number, seconds, table
 
 NONE_FOUND, FOUND = 0, 1  # exit codes
 _FILE = "counterexamples.npz"

@@ -8,8 +8,8 @@ from typing import Any
 import verify
 from verify.cli.inputs import Question, claim, read_question
 from verify.cli.output import identity, write
-from verify.cli.text import number, seconds, table
 from verify.errors import UsageError
+from verify.text import number, seconds, table
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,8 +9,8 @@ from typing import Any
 import verify
 from verify.cli.inputs import read_network
 from verify.cli.output import named, write
-from verify.cli.text import table
 from verify.network import Network, node_tensors
+from verify.text import table
 
 
 def run(arguments: argparse.Namespace) -> int:

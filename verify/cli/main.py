@@ -17,8 +17,10 @@ MISUSE, CONTRADICTION, INTERRUPTED = 2, 4, 130
 _COMMANDS = {
     "attack": "verify.cli.attack",
     "certify": "verify.cli.certify",
+    "check": "verify.cli.ledger",
     "compare": "verify.cli.compare",
     "explain": "verify.cli.explain",
+    "gate": "verify.cli.gate",
     "info": "verify.cli.info",
     "merge": "verify.cli.merge",
     "radius": "verify.cli.radius",
@@ -35,7 +37,8 @@ _COMMANDS = {
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     words = sys.argv[1:] if argv is None else list(argv)
-    if words[:1] == ["check"]:  # a program of its own, which needs nothing of ours
+    if words[:1] == ["check"] and not any(word.startswith("--ledger") for word in words):
+        # The checker of certificates is a program of its own, which needs nothing of ours.
         return int(import_module("verify.check.__main__").main(words[1:]))
     begun = time.perf_counter()  # a time limit counts from here: importing torch takes longer than most questions
     arguments = parser(__version__).parse_args(words)

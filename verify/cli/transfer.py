@@ -8,8 +8,8 @@ from pathlib import Path
 import verify
 from verify.cli.inputs import read_network
 from verify.cli.output import named, versions, write
-from verify.cli.text import table
 from verify.files import made
+from verify.text import table
 
 KEPT, LOST = 0, 3  # exit codes
 

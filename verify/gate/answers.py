@@ -229,7 +229,9 @@ def _kept(asked: Asked, place: int, record: verify.Record, folder: Path, evidenc
         content = (folder / file.name).read_bytes()
         line = KINDS[kind](asked, place, content)
         if isinstance(line, str):
-            raise verify.SoundnessError(f"input {record.index}: evidence that was just accepted is not any more: {line}")
+            raise verify.SoundnessError(
+                f"input {record.index}: evidence that was just accepted is not any more: {line}"
+            )
         if evidence is not None:
             evidence.keep(asked.claims[place], kind, content)
         return line

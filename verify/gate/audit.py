@@ -31,9 +31,9 @@ class Audit:
 def audit(ledger: str | Path, policy: Policy, *, cache: str | Path | None = None) -> Audit:
     """Check every line of a ledger against what its policy names: the networks, the data, and the cache of evidence.
 
-    A ``verified`` line is confirmed by a certificate that the independent checker accepts for the question that network, data and
-    policy ask, with the margin that the line says; a ``falsified`` one by a point that the network is evaluated to misclassify. Both
-    must be the very files whose SHA-256 the line names. Raises UsageError or LoadError for what cannot be read.
+    A ``verified`` line is confirmed by a certificate that the independent checker accepts for the question that network, data
+    and policy ask, with the margin that the line says; a ``falsified`` one by a point that the network is evaluated to
+    misclassify. Both must be the very files whose SHA-256 the line names. Raises UsageError or LoadError for what cannot be read.
     """
     read = read_ledger(ledger)
     folder = policy.cache if cache is None else Path(cache)

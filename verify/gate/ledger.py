@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import verify
 from verify.files import keep
-from verify.gate.outcome import CheckOutcome, Line
+from verify.gate.outcome import GateOutcome, Line
 from verify.gate.policy import Check
 
 FORMAT = 1
@@ -57,26 +57,26 @@ class Ledger:
         return found
 
 
-def ledger_text(checks: Sequence[CheckOutcome], versions: Mapping[str, Any]) -> str:
-    """The file of these checks: JSON with one line an input."""
+def ledger_text(outcome: GateOutcome) -> str:
+    """The file: JSON with one line an input."""
     accounts = []
-    for outcome in checks:
+    for check in outcome.checks:
         head = {
-            "name": outcome.check.name,
-            "asked": outcome.check.facts(),
-            "network": outcome.network,
-            "versions": versions,
+            "name": check.check.name,
+            "asked": check.check.facts(),
+            "network": check.network,
+            "versions": outcome.versions,
         }
-        lines = ",\n".join(f"   {json.dumps(asdict(line), allow_nan=False)}" for line in outcome.lines)
+        lines = ",\n".join(f"   {json.dumps(asdict(line), allow_nan=False)}" for line in check.lines)
         accounts.append(f'  {json.dumps(head)[:-1]}, "lines": [\n{lines}\n  ]}}')
     body = ",\n".join(accounts)
     checks_text = f"[\n{body}\n ]"
     return f'{{"format": {FORMAT},\n "sha256": "{_digest(json.loads(checks_text))}",\n "checks": {checks_text}\n}}\n'
 
 
-def write_ledger(path: str | Path, checks: Sequence[CheckOutcome], versions: Mapping[str, Any]) -> None:
-    """Write the ledger. Raises UsageError where that fails."""
-    keep(Path(path), ledger_text(checks, versions).encode())
+def write_ledger(path: str | Path, outcome: GateOutcome) -> None:
+    """Write the ledger of a gate. Raises UsageError where that fails."""
+    keep(Path(path), ledger_text(outcome).encode())
 
 
 def read_ledger(path: str | Path) -> Ledger:
@@ -103,7 +103,12 @@ def _account(entry: dict[str, Any]) -> Account:
     lines = {}
     names = {f.name for f in fields(Line)}
     for said in entry["lines"]:
-        if set(said) != names or said["state"] not in STATES or type(said["index"]) is not int or said["index"] in lines:
+        if (
+            set(said) != names
+            or said["state"] not in STATES
+            or type(said["index"]) is not int
+            or said["index"] in lines
+        ):
             raise ValueError(f"the line {said!s:.200}")
         lines[said["index"]] = Line(**said)
     return Account(entry["name"], entry["asked"], entry["network"], entry["versions"], lines)

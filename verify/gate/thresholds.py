@@ -1,7 +1,7 @@
 """What a policy may ask of the inputs of a check: a table of thresholds, each held, missed or not decided in time.
 
-An input that stayed unknown for want of time or memory may still turn out either way. A threshold is held if it is held whatever becomes
-of such inputs, failed if it is missed whatever becomes of them, and undecided otherwise.
+An input that stayed unknown for want of time or memory may still turn out either way. A threshold is held if it is held
+whatever becomes of such inputs, failed if it is missed whatever becomes of them, and undecided otherwise.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def judged(wanted: Thresholds, facts: Facts) -> tuple[Held, ...]:
 
 
 def _share(name: str, sign: int, counted: Callable[[Facts], int], either: Callable[[Facts], int]) -> Judge:
-    """A least (``sign`` 1) or most (-1) value for a share: ``counted`` inputs have the property, ``either`` more may turn out to."""
+    """A least (``sign`` 1) or most (-1) value for a share: ``counted`` inputs have the property, ``either`` more may yet."""
 
     def judge(facts: Facts, wanted: float) -> Held:
         total, sure, maybe = len(facts.lines), counted(facts), either(facts)
@@ -66,7 +66,9 @@ def _unknown(facts: Facts, most: int) -> Held:
     tried = [line for line in unknown if line.reason != BUDGET]
     late = len(tried) <= most < len(unknown)
     status = Status.UNDECIDED if late else Status.PASSED if len(unknown) <= most else Status.FAILED
-    return Held("unknown", status, f"at most {most}", f"{len(unknown)} of {len(facts.lines)}", most - len(unknown), _at(unknown))
+    return Held(
+        "unknown", status, f"at most {most}", f"{len(unknown)} of {len(facts.lines)}", most - len(unknown), _at(unknown)
+    )
 
 
 def _named(facts: Facts, wanted: Sequence[int]) -> Held:
@@ -127,9 +129,13 @@ def _baseline(facts: Facts, _: None) -> Held:
     if gone:
         words.append(f"{len(gone)} of the baseline are not asked about any more")
     if strange:
-        words.append(f"{len(strange)} contradict the baseline about the very same network, so its lines were forged or a run is unsound")
+        words.append(
+            f"{len(strange)} contradict the baseline about the very same network, so its lines were forged or a run is unsound"
+        )
     bad = (*other, *gone, *strange)
-    return Held("baseline", Status.FAILED if bad else Status.PASSED, "the same questions", "; ".join(words), -len(bad), bad)
+    return Held(
+        "baseline", Status.FAILED if bad else Status.PASSED, "the same questions", "; ".join(words), -len(bad), bad
+    )
 
 
 def _at(lines: Sequence[Line]) -> tuple[int, ...]:

@@ -1,0 +1,37 @@
+"""``reluproof gate``: judge a policy, print what came of it, write it where people and programs look, and gate by exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+import verify
+
+FILES = ("json", "junit", "sarif", "markdown")
+"""The formats that have an option of their own, which names a file."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exit code 0 passed, 1 failed, 3 not decided in time; 2, misuse, is raised."""
+    policy = verify.read_policy(arguments.policy)
+    outcome = verify.gate(policy, baseline=arguments.baseline, workers=arguments.workers)
+    if arguments.ledger:
+        verify.write_ledger(arguments.ledger, outcome)
+    for name in FILES:
+        if file := getattr(arguments, name):
+            _write(file, verify.GATE_FORMATS[name](outcome))
+    print(verify.GATE_FORMATS["text"](outcome), end="")
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print(verify.GATE_FORMATS["github"](outcome), end="")
+        if not verify.append_step_summary(outcome, os.environ):
+            print("reluproof: no step summary: none was asked for, or it would be too long", file=sys.stderr)
+    return outcome.exit_code
+
+
+def _write(file: str, text: str) -> None:
+    try:
+        Path(file).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise verify.UsageError(f"cannot write {file!r}: {error.strerror}") from None
