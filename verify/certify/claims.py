@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -72,7 +72,7 @@ def claims(
 def recheck(claim: Claim, certificate: bytes) -> Report:
     """The checker's report on ``certificate``, which is not accepted either where it claims anything but ``claim``.
 
-    Recomputed: everything, by the independent checker, from the network and the certificate's multipliers. Trusted: nothing.
+    Its margins are those that the certificate claims and the checker derived at least: the same on every machine. Recomputed: everything, by the independent checker, from the network and the certificate's multipliers. Trusted: nothing.
     """
     try:
         made = read_container(decompressed(certificate, MAX_BYTES), "reluproof certificate").get("claim")
@@ -80,7 +80,11 @@ def recheck(claim: Claim, certificate: bytes) -> Report:
         return Report(False, str(error), readable=False)
     if not isinstance(made, dict) or _digest({k: made[k] for k in made if k not in _OTHER}) != claim.digest:
         return Report(False, "it makes another claim: of another region, label or semantics")
-    return check(certificate, claim.file)
+    report = check(certificate, claim.file)
+    if not report.accepted:
+        return report
+    claimed = enumerate(made["margins"].tolist())
+    return replace(report, margins={clause: margin for clause, margin in claimed if margin > 0})
 
 
 def refuted(claim: Claim, point: Any) -> Counterexample | None:

@@ -199,6 +199,7 @@ def _audit(command: argparse.ArgumentParser) -> None:
 def _gate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--policy", default=_POLICY, metavar="FILE", help=f"what must stand (default {_POLICY})")
     command.add_argument("--baseline", metavar="FILE", help="the ledger to compare with (default: that of the policy)")
+    command.add_argument("--no-baseline", action="store_true", help="compare with none, to sign off a first ledger")
     command.add_argument("--ledger", metavar="FILE", help="write the new ledger, to be signed off as the next baseline")
     command.add_argument("--json", metavar="FILE", help="write all of it (schema: verify/gate/gate.schema.json)")
     command.add_argument("--junit", metavar="FILE", help="write JUnit XML")

@@ -16,7 +16,9 @@ FILES = ("json", "junit", "sarif", "markdown")
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 passed, 1 failed, 3 not decided in time; 2, misuse, is raised."""
     policy = verify.read_policy(arguments.policy)
-    outcome = verify.gate(policy, baseline=arguments.baseline, workers=arguments.workers)
+    outcome = verify.gate(
+        policy, baseline=arguments.baseline, compare=not arguments.no_baseline, workers=arguments.workers
+    )
     if arguments.ledger:
         verify.write_ledger(arguments.ledger, outcome)
     for name in FILES:

@@ -9,25 +9,29 @@ import verify
 from verify.gate.answers import Answers, Asked, answer, read_asked
 from verify.gate.compare import Comparison, compared, radius_changes
 from verify.gate.evidence import Evidence
-from verify.gate.ledger import Account, Ledger, read_ledger
+from verify.gate.ledger import Account, read_ledger
 from verify.gate.outcome import CheckOutcome, GateOutcome
 from verify.gate.policy import Policy
 from verify.gate.thresholds import COMPARING, Facts, judged
 
 
-def gate(policy: Policy, *, baseline: str | Path | None = None, workers: int = 1) -> GateOutcome:
+def gate(policy: Policy, *, baseline: str | Path | None = None, compare: bool = True, workers: int = 1) -> GateOutcome:
     """Answer every check, from kept evidence where it holds up and afresh otherwise, and say which thresholds hold.
 
-    ``baseline``: a ledger to compare with, instead of the policy's. New evidence goes into the policy's cache. Everything a policy
-    names is loaded before anything is computed, so misuse is said at once: UsageError or LoadError.
+    ``baseline``: a ledger to compare with, instead of the policy's; ``compare=False``: with none, to sign off a first one. New
+    evidence goes into the policy's cache. Everything that a policy names is loaded before anything is computed, so that misuse
+    is said at once: UsageError or LoadError.
     """
     begun = time.perf_counter()
     end = None if policy.budget is None else begun + policy.budget
-    file = policy.baseline if baseline is None else Path(baseline)
+    named = policy.baseline if baseline is None else Path(baseline)
+    file = named if compare else None
     ledger = None if file is None else read_ledger(file)
     evidence = None if policy.cache is None else Evidence(policy.cache)
     asked = [read_asked(check, policy.file.parent) for check in policy.checks]
-    accounts = [_account(one, ledger) for one in asked]
+    accounts = [None if ledger is None else ledger.account(check) for check in policy.checks]
+    if ledger is None and compare:
+        _refuse_comparing(policy)
     outcomes = []
     for one, before in zip(asked, accounts, strict=True):
         started = time.perf_counter()
@@ -44,17 +48,14 @@ def gate(policy: Policy, *, baseline: str | Path | None = None, workers: int = 1
     )
 
 
-def _account(asked: Asked, ledger: Ledger | None) -> Account | None:
-    """What the baseline knows of a check. Raises UsageError where a threshold needs a baseline and there is none."""
-    if ledger is not None:
-        return ledger.account(asked.check)
-    wanted = asked.check.thresholds
-    if needs := [name for name in COMPARING if getattr(wanted, name) is not None]:
-        raise verify.UsageError(
-            f"check {asked.check.name!r} has the threshold {needs[0]}, which compares with a baseline, and there is none: "
-            'say baseline = "ledger.json" in the policy, or --baseline'
-        )
-    return None
+def _refuse_comparing(policy: Policy) -> None:
+    """Raise UsageError where a threshold needs a baseline."""
+    for check in policy.checks:
+        if needs := [name for name in COMPARING if getattr(check.thresholds, name) is not None]:
+            raise verify.UsageError(
+                f"check {check.name!r} has the threshold {needs[0]}, which compares with a baseline, and there is none: "
+                'say baseline = "ledger.json" in the policy, or --baseline; --no-baseline signs off a first one'
+            )
 
 
 def _outcome(asked: Asked, found: Answers, before: Account | None, seconds: float) -> CheckOutcome:

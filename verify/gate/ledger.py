@@ -85,7 +85,9 @@ def read_ledger(path: str | Path) -> Ledger:
     try:
         whole = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
-        raise verify.LoadError(f"{file}: the ledger cannot be read ({error.strerror})") from None
+        raise verify.LoadError(
+            f"{file}: the ledger cannot be read ({error.strerror}); `reluproof gate --no-baseline --ledger FILE` writes a first one"
+        ) from None
     except ValueError as error:
         raise verify.LoadError(f"{file}: no ledger ({error})") from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
