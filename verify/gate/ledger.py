@@ -71,7 +71,7 @@ def ledger_text(outcome: GateOutcome) -> str:
         accounts.append(f'  {json.dumps(head)[:-1]}, "lines": [\n{lines}\n  ]}}')
     body = ",\n".join(accounts)
     checks_text = f"[\n{body}\n ]"
-    return f'{{"format": {FORMAT},\n "sha256": "{_digest(json.loads(checks_text))}",\n "checks": {checks_text}\n}}\n'
+    return f'{{"format": {FORMAT},\n "sha256": "{lines_digest(json.loads(checks_text))}",\n "checks": {checks_text}\n}}\n'
 
 
 def write_ledger(path: str | Path, outcome: GateOutcome) -> None:
@@ -92,7 +92,7 @@ def read_ledger(path: str | Path) -> Ledger:
         raise verify.LoadError(f"{file}: no ledger ({error})") from None
     if not isinstance(whole, dict) or whole.get("format") != FORMAT:
         raise verify.LoadError(f"{file}: no ledger of format {FORMAT}: sign off a new one")
-    if whole.get("sha256") != _digest(whole.get("checks")):
+    if whole.get("sha256") != lines_digest(whole.get("checks")):
         raise verify.LoadError(f"{file}: the ledger was edited or damaged: its SHA-256 is not that of its lines")
     try:
         accounts = [_account(entry) for entry in whole["checks"]]
@@ -116,5 +116,6 @@ def _account(entry: dict[str, Any]) -> Account:
     return Account(entry["name"], entry["asked"], entry["network"], entry["versions"], lines)
 
 
-def _digest(checks: Any) -> str:
+def lines_digest(checks: Any) -> str:
+    """SHA-256 of the accounts, as the file carries it."""
     return hashlib.sha256(json.dumps(checks, sort_keys=True).encode()).hexdigest()
