@@ -30,7 +30,8 @@ def test_the_true_margin_is_at_most_the_bound_and_all_losses(kind, seed):
 
 def test_the_layers_hold_every_neuron_and_the_named_ones_are_the_worst():
     data = demo_data()
-    found = verify.explain(demo_network(), data.inputs[33], 3, epsilon="0.2", clip=(0, 1), timeout=1, most=7)
+    found = verify.explain(demo_network(), data.inputs[33], 3, epsilon="0.2", clip=(0, 1), timeout=1, most=7, more=0)
+    assert found.later is None
     assert [layer.active + layer.inactive + layer.unstable for layer in found.layers] == [64, 32]
     losses = [neuron.loss for neuron in found.neurons]
     assert (
@@ -45,6 +46,13 @@ def test_where_nothing_is_unstable_nothing_is_lost():
     found = verify.explain(demo_network(), demo_data().inputs[0], 0, epsilon="0")
     assert found.loss == 0 and found.neurons == ()
     assert found.results["interval"].verdict is verify.Verdict.VERIFIED
+
+
+def test_more_time_is_tried_where_time_was_up():
+    asked = {"epsilon": "0.12", "clip": (0, 1), "timeout": 1e-6}
+    found = verify.explain(demo_network(), demo_data().inputs[3], 3, **asked, more=60)
+    assert found.results["complete"].reason == "timeout"
+    assert found.later is not None and found.later.verdict is verify.Verdict.VERIFIED
 
 
 def test_an_unknown_option_is_named():

@@ -63,9 +63,12 @@ def test_radius_and_its_picture(capsys, tmp_path):
 
 
 def test_explain_names_layers_and_neurons(capsys):
-    assert main(["explain", *ASK, "--index", "33", "--epsilon", "0.2", "--timeout", "1"]) == 0
+    ask = ["explain", *ASK, "--index", "33", "--epsilon", "0.2", "--timeout", "0.1"]
+    assert main([*ask, "--more", "0"]) == 0
     out = capsys.readouterr().out
     assert "unstable" in out and "may lose" in out and "complete stopped after" in out
+    assert main([*ask, "--more", "0.1"]) == 0
+    assert "it does not decide it either: timeout" in capsys.readouterr().out
 
 
 MISTAKES = {

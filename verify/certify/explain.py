@@ -17,14 +17,15 @@ from verify.bounds.relaxation import Lines
 from verify.certify.alpha import STEPS
 from verify.certify.answer import rows_of
 from verify.certify.api import batch_of, certify, classification_query, read_options
+from verify.certify.methods import METHODS
 from verify.certify.pre_activation import pre_activation_bounds
 from verify.executed import meant
 from verify.network import Network
 from verify.specification import Query
 from verify.verdict import Result
 
-LADDER = ("interval", "crown", "alpha", "lp", "complete")
-"""The methods that an explanation tries, cheapest first."""
+LADDER = ("interval", "crown", "alpha", "lp", "milp", "complete")
+"""The methods that an explanation tries, cheapest first; ``milp`` only about real arithmetic, the one that it speaks of."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ class Explanation:
     """Of one input: the margins by method, and where alpha-CROWN's bound of row ``target`` loses at most what.
 
     ``target``: the row whose bound is lowest. The true margin of that row is at most ``lower + sum of the layers' losses``.
+    ``later``: the answer of ``complete`` with more time, where its time was up.
     """
 
     label: int
@@ -63,6 +65,7 @@ class Explanation:
     layers: tuple[LayerLoss, ...]
     neurons: tuple[NeuronLoss, ...]
     results: dict[str, Result]
+    later: Result | None = None
 
     @property
     def loss(self) -> float:
@@ -79,17 +82,24 @@ def explain(
     clip: tuple[float | str, float | str] | None = None,
     norm: str = "linf",
     most: int = 10,
+    more: float = 60.0,
     **options: Any,
 ) -> Explanation:
     """Why the bounds of one input are as loose as they are; arguments and errors of :func:`verify.certify`.
 
-    ``timeout`` is each method's. ``most``: how many neurons are named. The bounds are recomputed; the losses are an account
+    ``timeout`` is each method's; where it was not enough for ``complete``, that gets ``more`` seconds beyond it: nothing tells
+    beforehand whether a search is about to end. ``most``: how many neurons are named. The bounds are recomputed; the losses are an account
     of them, in plain float64, and prove nothing.
     """
     typed = read_options(options)
     network = meant(network, typed.semantics)
     asked: dict[str, Any] = {"epsilon": epsilon, "clip": clip, "norm": norm}
-    results = {m: certify(network, x, label, method=m, **asked, **options) for m in LADDER}
+    tried = [m for m in LADDER if typed.semantics == "real" or not METHODS[m].claims]
+    results = {m: certify(network, x, label, method=m, **asked, **options) for m in tried}
+    later = None
+    if typed.timeout is not None and more > 0 and results["complete"].reason.startswith("timeout"):
+        longer = {**options, "timeout": typed.timeout + more}
+        later = certify(network, x, label, method="complete", **asked, **longer)
     query = classification_query(network, batch_of(network, x, single=True), torch.tensor([label]), **asked)
     bounds = pre_activation_bounds(query, typed, "alpha")
     search = search_copy(query.network, query.region, bounds)
@@ -106,6 +116,7 @@ def explain(
         layers=tuple(_layer(network, r, bounds.pre[r], losses[r]) for r in bounds.pre),
         neurons=_neurons(network, bounds, losses, most),
         results=results,
+        later=later,
     )
 
 

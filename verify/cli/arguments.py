@@ -92,6 +92,13 @@ def parser(version: str) -> argparse.ArgumentParser:
     _network(explain)
     _question(explain, index="0")
     _how(explain)
+    explain.add_argument(
+        "--more",
+        type=float,
+        default=60.0,
+        metavar="SECONDS",
+        help="for complete, if its time was up (default 60; 0: none)",
+    )
 
     radius = commands.add_parser("radius", help="the largest radius verified and the smallest broken, of each input")
     _network(radius)

@@ -18,7 +18,12 @@ def run(arguments: argparse.Namespace) -> int:
     if len(question.index) != 1:
         raise UsageError(f"explain takes one input, --index names {len(question.index)}: give one number")
     found = verify.explain(
-        question.network, question.inputs[0], int(question.labels[0]), **question.where, **question.options
+        question.network,
+        question.inputs[0],
+        int(question.labels[0]),
+        **question.where,
+        more=arguments.more,
+        **question.options,
     )
     if arguments.json:
         write({**identity(question), "index": question.index[0], **as_data(found)}, arguments.json)
@@ -79,12 +84,21 @@ def advice(found: verify.Explanation) -> list[str]:
     said.append(
         f"complete stopped after {seconds(complete.seconds)}: {complete.reason} (docs/complete.md: what each reason means)."
     )
+    if found.later is not None:
+        said.append(_later(complete, found.later))
     if lp.lower - alpha.lower < 0.1 * (found.upper - found.lower):
         said.append(
             "The linear program closes less than a tenth of the gap: a better relaxation of one neuron won't do."
         )
     said.append(f"{sum(layer.unstable for layer in found.layers)} neurons are unstable.")
     return said
+
+
+def _later(complete: verify.Result, later: verify.Result) -> str:
+    """What more time did: it was tried."""
+    if later.verdict is verify.Verdict.UNKNOWN:
+        return f"With {seconds(later.seconds)} it does not decide it either: {later.reason}."
+    return f"With more time it decides it: {later.verdict.value} in {seconds(later.seconds)}, not {seconds(complete.seconds)}."
 
 
 def as_data(found: verify.Explanation) -> dict[str, Any]:
@@ -95,6 +109,9 @@ def as_data(found: verify.Explanation) -> dict[str, Any]:
         "lower": found.lower,
         "upper": found.upper,
         "loss": found.loss,
+        "later": None
+        if found.later is None
+        else {"verdict": found.later.verdict.value, "seconds": found.later.seconds, "reason": found.later.reason},
         "layers": [vars(layer) for layer in found.layers],
         "neurons": [vars(neuron) for neuron in found.neurons],
         "methods": {

@@ -71,7 +71,9 @@ def ledger_text(outcome: GateOutcome) -> str:
         accounts.append(f'  {json.dumps(head)[:-1]}, "lines": [\n{lines}\n  ]}}')
     body = ",\n".join(accounts)
     checks_text = f"[\n{body}\n ]"
-    return f'{{"format": {FORMAT},\n "sha256": "{lines_digest(json.loads(checks_text))}",\n "checks": {checks_text}\n}}\n'
+    return (
+        f'{{"format": {FORMAT},\n "sha256": "{lines_digest(json.loads(checks_text))}",\n "checks": {checks_text}\n}}\n'
+    )
 
 
 def write_ledger(path: str | Path, outcome: GateOutcome) -> None:
