@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verify.dataset.journal import NAME, Passed, read_journal
+from verify.dataset.journal import NAME, Passed, content_of, read_journal
 from verify.dataset.progress import Tally, tally
 from verify.dataset.question import Selection, digests_of
-from verify.dataset.record import Record
+from verify.dataset.record import File, Record
 from verify.errors import UsageError
 from verify.load.dataset import Dataset
 
@@ -45,6 +45,10 @@ class Run:
             if record.stage not in blocks:
                 spent[record.stage] += record.seconds
         return dict(spent)
+
+    def content(self, file: File) -> bytes:
+        """The bytes of a record's file. Raises LoadError where they are not those that the record was written for."""
+        return content_of(self.folder, file)
 
     def require(self, data: Dataset) -> None:
         """Raise UsageError unless every record is about the input, and its label, that ``data`` holds at its index."""
