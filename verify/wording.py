@@ -21,7 +21,7 @@ def claim(epsilon: Any, norm: str, clip: tuple[Any, Any] | None, semantics: str)
 
 def decimal(text: str) -> str:
     """A rational number as a decimal where that is exact and short: ``7/100`` is 0.07, ``8/255`` stays."""
-    short = repr(float(Fraction(text)))
+    short = repr(float(Fraction(text))).removesuffix(".0")
     return short if Fraction(short) == Fraction(text) else text
 
 

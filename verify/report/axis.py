@@ -23,9 +23,9 @@ class Axis:
         share = (value - self.low) / ((self.high - self.low) or 1.0)
         return round(self.start + share * (self.end - self.start), 2)
 
-    def ticks(self, count: int) -> tuple[Tick, ...]:
-        """About ``count`` round values."""
-        step = round_step(self.high - self.low, count)
+    def ticks(self, count: int, *, least: float = 0.0) -> tuple[Tick, ...]:
+        """About ``count`` round values, at least ``least`` apart."""
+        step = max(round_step(self.high - self.low, count), least)
         digits = max(0, -math.floor(math.log10(step)))
         first, last = math.ceil(self.low / step - 1e-9), math.floor(self.high / step + 1e-9)
         return tuple((self.at(k * step), f"{k * step + 0.0:.{digits}f}") for k in range(first, last + 1))

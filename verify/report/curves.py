@@ -17,7 +17,7 @@ from verify.report.axis import Axis, Tick
 from verify.report.subject import Subject
 
 WIDTH, HEIGHT = 760.0, 380.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56.0, 16.0, 14.0, 50.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 16.0, 14.0, 50.0
 _MARKS = 16  # at most so many of a curve: more would be a thick line
 SHAPES = ("circle", "square", "triangle", "diamond", "down", "cross")
 
@@ -83,7 +83,7 @@ def _curves_of(subjects: Sequence[Subject]) -> list[Curve]:
     for one in subjects:
         asked[one.network, one.data, one.ball.norm, one.ball.clip, one.semantics].append(one)
     groups = [group for group in asked.values() if len({one.ball.epsilon for one in group}) > 1]
-    return [_curve_of(group, f"{group[0].about or 'network ' + group[0].network[:12]}") for group in groups]
+    return [_curve_of(group, group[0].name) for group in groups]
 
 
 def _curve_of(group: Sequence[Subject], name: str) -> Curve:

@@ -83,7 +83,7 @@ def _image_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """(H, W) or (3, H, W) for the shape of an image, None for others."""
     sizes = shape[1:] if len(shape) == 3 and shape[0] == 1 else shape
     image = len(sizes) == 2 or (len(sizes) == 3 and sizes[0] == 3)
-    return sizes if image and 2 <= min(sizes[-2:]) and max(sizes[-2:]) <= LARGEST else None
+    return sizes if image and min(sizes[-2:]) >= 2 and max(sizes[-2:]) <= LARGEST else None
 
 
 def _range(images: Sequence[Image]) -> tuple[float, float]:

@@ -17,7 +17,7 @@ from verify.report.subject import Subject
 SIGN_ONLY = math.ulp(0.0)
 """The lower bound of a margin of which only the sign was proved."""
 WIDTH, HEIGHT = 480.0, 250.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52.0, 12.0, 14.0, 46.0  # around the bars
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62.0, 12.0, 14.0, 46.0  # around the bars
 _APART = 46.0  # width kept for the inputs of which only the sign is known
 _BINS = 24
 
@@ -91,9 +91,16 @@ def _histogram(kind: str, title: str, label: str, values: Sequence[float]) -> Hi
         for k in sorted(counts)
     )
     alone = _bar(0.0, 0.0, signs, _LEFT + 6.0, _LEFT + _APART - 14.0, up) if signs else None
-    heights = tuple(tick for tick in up.ticks(4) if "." not in tick[1])
     return Histogram(
-        kind, title, label, _words(values, sized, signs), bars, alone, across.ticks(6) if sized else (), heights, left
+        kind,
+        title,
+        label,
+        _words(values, sized, signs),
+        bars,
+        alone,
+        across.ticks(6) if sized else (),
+        up.ticks(4, least=1.0),
+        left,
     )
 
 
@@ -103,11 +110,12 @@ def _bar(low: float, high: float, count: int, x: float, end: float, up: Axis) ->
 
 
 def _words(values: Sequence[float], sized: Sequence[float], signs: int) -> str:
+    """What the chart says, in a sentence."""
     parts = [f"{len(values):,} inputs"]
+    if signs:
+        parts.append(f"of {signs:,} only the sign was proved (“> 0”) and not a size")
     if sized:
         middle = sorted(sized)[len(sized) // 2]
-        parts.append(f"from {min(sized):.4g} to {max(sized):.4g}, median {middle:.4g}" + (" of those" if signs else ""))
-    if signs:
-        which = f"of {signs:,}" if sized else "of all"
-        parts.insert(1, f"{which} only the sign was proved (“> 0”), not a size" + (f"; {len(sized):,} others" if sized else ""))
+        rest = f"the other {len(sized):,} " if signs else ""
+        parts.append(f"{rest}from {min(sized):.4g} to {max(sized):.4g}, median {middle:.4g}")
     return ", ".join(parts) + "."

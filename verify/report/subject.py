@@ -58,8 +58,8 @@ class Ball:
 class Subject:
     """One question about ``total`` inputs and the ``rows`` of those that have an answer.
 
-    ``network``: its identity, and ``about`` what else is known of it; ``data``: which inputs, in words that are equal for
-    equal inputs; ``options`` and ``versions``: name and value; ``table``: where the same rows are as a file, or "".
+    ``network``: its identity, ``file`` and ``shape`` what else is known of it; ``data``: which inputs, in words that are equal
+    for equal inputs; ``options`` and ``versions``: name and value; ``table``: where the same rows are as a file, or "".
     """
 
     title: str
@@ -74,8 +74,14 @@ class Subject:
     versions: tuple[tuple[str, str], ...]
     stages: tuple[tuple[str, float], ...] = ()
     notes: tuple[str, ...] = ()
-    about: str = ""
+    file: str = ""
+    shape: str = ""
     table: str = ""
+
+    @property
+    def name(self) -> str:
+        """Of the network: its file's, or the beginning of its identity."""
+        return self.file or f"network {self.network[:12]}"
 
     @property
     def claim(self) -> str:
@@ -109,6 +115,7 @@ def subject_of_run(run: verify.Run, title: str, network: verify.Network | None =
     region = asked["region"]
     clip = None if region["clip"] is None else (decimal(region["clip"][0]), decimal(region["clip"][1]))
     part, parts = asked["shard"]
+    mine = network if network is not None and verify.identity(network) == asked["network"] else None
     data = f"{asked['data']['inputs']} inputs, SHA-256 {asked['data']['sha256']}"
     return Subject(
         title=title,
@@ -116,7 +123,8 @@ def subject_of_run(run: verify.Run, title: str, network: verify.Network | None =
         method=asked["method"],
         semantics=asked["options"]["semantics"],
         network=asked["network"],
-        about="" if network is None or verify.identity(network) != asked["network"] else _about(network),
+        file="" if mine is None else mine.source.rsplit("/", 1)[-1],
+        shape="" if mine is None else _shape(mine),
         data=data if parts == 1 else f"{data}, of them shard {part}/{parts}",
         total=run.tally.total,
         rows=tuple(_row_of_record(record) for record in run.records.values()),
@@ -138,7 +146,7 @@ def subject_of_check(outcome: CheckOutcome, versions: dict[str, Any]) -> Subject
         method=asked.method,
         semantics=asked.semantics,
         network=outcome.network,
-        about=asked.model,
+        file=asked.model,
         data=f"{asked.data}, index {asked.index}",
         total=len(outcome.lines),
         rows=tuple(_row_of_line(line) for line in outcome.lines),
@@ -149,7 +157,19 @@ def subject_of_check(outcome: CheckOutcome, versions: dict[str, Any]) -> Subject
 
 
 def _row_of_record(record: verify.Record) -> Row:
-    names = ("index", "label", "predicted", "state", "reason", "evidence", "lower", "target", "stage", "upper", "seconds")
+    names = (
+        "index",
+        "label",
+        "predicted",
+        "state",
+        "reason",
+        "evidence",
+        "lower",
+        "target",
+        "stage",
+        "upper",
+        "seconds",
+    )
     return Row(
         **{name: getattr(record, name) for name in names},
         certificate=None if record.certificate is None else record.certificate.sha256,
@@ -163,9 +183,8 @@ def _row_of_line(line: Line) -> Row:
     return Row(**{name: getattr(line, name) for name in names}, lower=line.lower if finite else None)
 
 
-def _about(network: verify.Network) -> str:
-    shape = " x ".join(str(n) for n in network.input_shape)
-    return f"{network.source.rsplit('/', 1)[-1]}: input {shape}, {network.outputs} classes"
+def _shape(network: verify.Network) -> str:
+    return f"input {' x '.join(str(n) for n in network.input_shape)}, {network.outputs} classes"
 
 
 def _words(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:

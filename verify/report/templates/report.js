@@ -47,7 +47,7 @@
   const digest = (text) => {
     const details = element("details");
     const summary = element("summary");
-    summary.append(element("code", "", `${text.slice(0, 10)}…`));
+    summary.append(element("code", "", `${text.slice(0, 8)}…`));
     details.append(summary, element("code", "full", text));
     return details;
   };
