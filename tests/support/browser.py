@@ -51,12 +51,17 @@ class Page:
             if not address.startswith("data:"):
                 self.requests.append(address)
 
-    def open(self, file: Path) -> float:
-        """Open the file; milliseconds from the start of the navigation until its load event was over."""
+    def open(self, file: Path) -> None:
+        """Open the file, until its load event is over."""
         self.command("Page.navigate", url=file.resolve().as_uri())
         while not self.run("document.readyState === 'complete' && performance.timing.loadEventEnd > 0"):
             time.sleep(0.01)
-        return float(self.run("performance.timing.loadEventEnd - performance.timing.navigationStart"))
+
+    def frame(self) -> float:
+        """Wait for the next frame; milliseconds since the navigation began."""
+        return float(
+            self.run("new Promise((done) => requestAnimationFrame(() => setTimeout(() => done(performance.now()))))")
+        )
 
     def run(self, script: str) -> Any:
         """The value of a script, which may be a promise."""

@@ -10,7 +10,7 @@ from verify.report.subject import Subject
 
 WORDS = ("state", "reason", "stage", "evidence")
 """Columns of few different words: each cell is the word's place in the column's list of words."""
-PLAIN = ("index", "label", "predicted", "lower", "upper", "target", "certificate", "counterexample")
+PLAIN = ("index", "label", "predicted", "lower", "upper", "target", "seconds", "certificate", "counterexample")
 
 
 def table_of(subjects: Sequence[Subject]) -> str:
@@ -21,7 +21,6 @@ def table_of(subjects: Sequence[Subject]) -> str:
     columns: dict[str, list[Any]] = {"subject": [k for k, _ in rows]}
     columns |= {name: [getattr(row, name) for _, row in rows] for name in PLAIN}
     columns |= {name: [place[name][getattr(row, name)] for _, row in rows] for name in WORDS}
-    columns["seconds"] = [None if row.seconds is None else round(row.seconds, 4) for _, row in rows]
     data = {"titles": [one.title for one in subjects], "words": words, "columns": columns}
     return in_script(json.dumps(data, separators=(",", ":"), allow_nan=False))
 

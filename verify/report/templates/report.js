@@ -179,7 +179,6 @@
       at("search").value = `index:${link.dataset.index}`;
       at("filter-subject").value = link.dataset.subject;
       look();
-      at("search").focus({ preventScroll: true });
     });
   }
   look();
