@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import math
 import re
@@ -19,9 +21,11 @@ from support.runs import made_run
 
 import verify
 from verify.cli.main import main
+from verify.dataset.record import Witness
 from verify.demo import demo_digits_path, demo_network_path
 from verify.gate.outcome import Change, CheckOutcome, GateOutcome, Held, Line, RadiusChange, Status
 from verify.gate.policy import Check, Policy, Thresholds
+from verify.report.gallery import gallery_of
 
 EVIL = "</script><script>alert(1)</script><b>&amp; <!-- "
 
@@ -84,6 +88,14 @@ def test_a_run_that_is_not_finished_says_what_is_missing(tmp_path):
     assert "not asked yet 30 37.50 %" in text_of(verify.report(run, tmp_path / "report.html"))
 
 
+def test_solvers_claims_are_named_where_they_verify(tmp_path):
+    words = "1 of the verified inputs rest on a solver's own claim"
+    facts = {"state": "verified", "reason": "", "stage": "milp", "lower": 1.0}
+    for evidence, said in (("solver claim", True), ("recomputed", False)):
+        run = made_run(tmp_path, 20, evidence=evidence, **facts)
+        assert (words in text_of(verify.report(run, tmp_path / "report.html"))) is said
+
+
 def test_sizes_of_margins_are_not_made_up_where_only_the_sign_is_known(tmp_path):
     run = made_run(tmp_path, 300)
     lowers = [r.lower for r in run.records.values() if r.state == "verified"]
@@ -137,6 +149,29 @@ def test_counterexamples_are_shown_beside_their_inputs(digits, tmp_path):
     for r in found:
         assert f"input {r.index} label {r.label}, margin {r.counterexample.margin:.4f}" in text
         assert f"called {r.label} change × 5 called {r.counterexample.predicted}" in text
+
+
+@pytest.mark.parametrize(
+    ("shape", "shown"), [((3, 20, 20), 24), ((1, 200, 200), 24), ((3, 256, 256), 8), ((3, 257, 9), 0), ((5, 9, 9), 0)]
+)
+def test_pictures_of_any_size_leave_the_file_small(tmp_path, shape, shown):
+    g = np.random.default_rng(0)
+    inputs = g.random((30, *shape))
+    (tmp_path / "counterexamples").mkdir()
+    records = {}
+    for i, x in enumerate(inputs):
+        content = io.BytesIO()
+        np.save(content, (x + 0.1 * g.random(shape)).clip(0, 1))
+        name = f"counterexamples/{i}.npy"
+        (tmp_path / name).write_bytes(content.getvalue())
+        witness = Witness(name, hashlib.sha256(content.getvalue()).hexdigest(), 1, -1.0)
+        records[i] = verify.Record(i, 0, 0, "falsified", "attack", "", upper=-1.0, counterexample=witness)
+    run = replace(made_run(tmp_path, 30), records=records)
+    data = verify.Dataset(torch.from_numpy(inputs), torch.zeros(30).long(), "pictures", "as stored")
+    found = gallery_of(run, data)
+    assert (0 if found is None else len(found.pictures)) == shown
+    if found is not None:
+        assert found.found == 30 and sum(len(p.before + p.difference + p.after) for p in found.pictures) < 8e6
 
 
 def test_flat_inputs_have_no_pictures(digits, tmp_path):

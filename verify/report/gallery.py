@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,7 +17,8 @@ from verify.report.png import data_uri
 MOST = 24
 """Most pictures of a report."""
 LARGEST = 256
-"""Longest side, in pixels, that is shown: larger images would fill the report."""
+"""Longest side, in pixels, that is shown."""
+_BYTES = 5_000_000  # of all pictures before compression: of large images fewer are shown
 
 Image = npt.NDArray[np.float64]
 _BELOW, _ABOVE = np.array([178.0, 24.0, 43.0]), np.array([33.0, 102.0, 172.0])  # red and blue, no green beside it
@@ -56,8 +58,9 @@ def gallery_of(run: verify.Run, data: verify.Dataset, most: int = MOST) -> Galle
     found = [(r, w) for r in run.records.values() if (w := r.counterexample) is not None and not r.misclassified]
     if shape is None or not found:
         return None
-    before = [data.inputs[record.index].double().numpy().reshape(shape) for record, _ in found[:most]]
-    after = [np.load(io.BytesIO(run.content(witness))).reshape(shape) for _, witness in found[:most]]
+    shown = found[: max(1, min(most, _BYTES // (3 * math.prod(shape))))]
+    before = [data.inputs[record.index].double().numpy().reshape(shape) for record, _ in shown]
+    after = [np.load(io.BytesIO(run.content(witness))).reshape(shape) for _, witness in shown]
     clip = run.identity["region"]["clip"]
     low, high = _range(before + after) if clip is None else (float(Fraction(clip[0])), float(Fraction(clip[1])))
     changes = [b - a for a, b in zip(before, after, strict=True)]
@@ -70,11 +73,11 @@ def gallery_of(run: verify.Run, data: verify.Dataset, most: int = MOST) -> Galle
             called=witness.predicted,
             margin=witness.margin,
             change=float(np.abs(change).max()),
-            before=data_uri(_grey(x, low, high)),
-            difference=data_uri(_signed(change / largest)),
-            after=data_uri(_grey(y, low, high)),
+            before=data_uri(grey_bytes(x, low, high)),
+            difference=data_uri(signed_bytes(change / largest)),
+            after=data_uri(grey_bytes(y, low, high)),
         )
-        for (record, witness), x, y, change in zip(found, before, after, changes, strict=False)
+        for (record, witness), x, y, change in zip(shown, before, after, changes, strict=True)
     )
     return Gallery(pictures, len(found), (high - low) / (2 * largest))
 
@@ -90,12 +93,12 @@ def _range(images: Sequence[Image]) -> tuple[float, float]:
     return min(float(x.min()) for x in images), max(float(x.max()) for x in images)
 
 
-def _grey(image: Image, low: float, high: float) -> npt.NDArray[np.uint8]:
+def grey_bytes(image: Image, low: float, high: float) -> npt.NDArray[np.uint8]:
     """``low`` is black and ``high`` white; three channels are red, green and blue."""
     return _bytes(255.0 * (_last(image) - low) / ((high - low) or 1.0))
 
 
-def _signed(change: Image) -> npt.NDArray[np.uint8]:
+def signed_bytes(change: Image) -> npt.NDArray[np.uint8]:
     """Changes from -1 to 1: one channel from red over white to blue, three channels around middle grey."""
     values = _last(change)
     if values.shape[-1] == 3:
