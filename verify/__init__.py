@@ -98,6 +98,7 @@ if TYPE_CHECKING:
     from verify.property import PropertyCounterexample as PropertyCounterexample
     from verify.region import ball as ball
     from verify.region import box as box
+    from verify.report.api import report as report
     from verify.selftest.run import SelfTest as SelfTest
     from verify.selftest.run import selftest as selftest
     from verify.specification import Query as Query
@@ -178,6 +179,7 @@ _PUBLIC = {
     "as_module": "verify.module",
     **dict.fromkeys(("Clause", "Property", "PropertyCounterexample"), "verify.property"),
     **dict.fromkeys(("ball", "box"), "verify.region"),
+    "report": "verify.report",
     "selftest": "verify.selftest",
     "SelfTest": "verify.selftest.run",
     "train": "verify.train",

@@ -1,8 +1,8 @@
 """A package that can be called: ``verify.load(...)`` is the verb of the room ``verify.load``.
 
 Importing a submodule binds it on its parent, so ``verify.load`` is the package as soon as anybody imports from it.
-The rooms ``load``, ``certify``, ``selftest``, ``attack``, ``train`` and ``gate`` therefore answer a call with their verb, which
-is imported at the first call, so that importing ``verify`` stays cheap.
+The rooms ``load``, ``certify``, ``selftest``, ``attack``, ``train``, ``gate`` and ``report`` therefore answer a call with their
+verb, which is imported at the first call, so that importing ``verify`` stays cheap.
 """
 
 from __future__ import annotations

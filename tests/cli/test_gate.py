@@ -39,7 +39,7 @@ def lines(capsys):
 
 
 def test_a_gate_that_passes_exits_0_and_writes_what_it_is_asked_to(project, capsys):
-    files = {name: project / f"out.{name}" for name in ("json", "junit", "sarif", "markdown", "ledger")}
+    files = {name: project / f"out.{name}" for name in ("json", "junit", "sarif", "markdown", "html", "ledger")}
     assert main(["gate", *(word for name, file in files.items() for word in (f"--{name}", str(file)))]) == 0
     out, _ = lines(capsys)
     assert "gate passed" in out and "6 checked again from the cache" in out and "::" not in out

@@ -17,6 +17,7 @@ FILES = {
     "junit": "junit.xml",
     "sarif": "gate.sarif",
     "markdown": "gate.md",
+    "html": "gate.html",
     "ledger": "ledger.json",
 }
 
@@ -25,7 +26,7 @@ FAKE = """#!/usr/bin/env bash
 printf '%s\\n' "$@" > arguments.txt
 if [[ $FAKE_CODE == 2 ]]; then exit 2; fi
 while (($#)); do
-  case $1 in --json | --junit | --sarif | --markdown | --ledger) echo "$1" > "$2" ;; esac
+  case $1 in --json | --junit | --sarif | --markdown | --html | --ledger) echo "$1" > "$2" ;; esac
   shift
 done
 echo "from the fake" >> "$GITHUB_STEP_SUMMARY"

@@ -72,7 +72,8 @@ def claims(
 def recheck(claim: Claim, certificate: bytes) -> Report:
     """The checker's report on ``certificate``, which is not accepted either where it claims anything but ``claim``.
 
-    Its margins are those that the certificate claims and the checker derived at least: the same on every machine. Recomputed: everything, by the independent checker, from the network and the certificate's multipliers. Trusted: nothing.
+    Its margins are those that the certificate claims and the checker derived at least: the same on every machine.
+    Recomputed: everything, by the independent checker, from the network and the certificate's multipliers. Trusted: nothing.
     """
     try:
         made = read_container(decompressed(certificate, MAX_BYTES), "reluproof certificate").get("claim")

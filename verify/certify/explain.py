@@ -87,9 +87,9 @@ def explain(
 ) -> Explanation:
     """Why the bounds of one input are as loose as they are; arguments and errors of :func:`verify.certify`.
 
-    ``timeout`` is each method's; where it was not enough for ``complete``, that gets ``more`` seconds beyond it: nothing tells
-    beforehand whether a search is about to end. ``most``: how many neurons are named. The bounds are recomputed; the losses are an account
-    of them, in plain float64, and prove nothing.
+    ``timeout`` is each method's; where it was not enough for ``complete``, that gets ``more`` seconds beyond it: nothing
+    tells beforehand whether a search is about to end. ``most``: how many neurons are named. The bounds are recomputed; the
+    losses are an account of them, in plain float64, and prove nothing.
     """
     typed = read_options(options)
     network = meant(network, typed.semantics)

@@ -20,13 +20,14 @@ _EXAMPLES = """examples:
   reluproof radius model.onnx --data digits.npz --index 0:20 --most 0.3 --resolution 0.005 --clip 0 1 --timeout 10
   reluproof plot surface standard.onnx robust.onnx --data digits.npz --index 0 --epsilon 0.1 --clip 0 1 --out around.svg
   reluproof gate --policy reluproof.toml --baseline ledger.json --junit gate.xml
+  reluproof report runs/mlp-0.1 --data mnist/ --out report.html
   reluproof info model.onnx
 
 exit codes of certify and compare: 0 every input verified, 1 one falsified (or --fail-under missed), 2 misuse,
 3 some unknown, 4 a contradiction was found and no number of the run can be trusted; of verify: 0 unsat (the property
 holds), 1 sat (a counterexample), 3 unknown or timeout; of attack: 0 no counterexample found, 1 one found; of run and
-merge: 0, or 3 where some inputs ended in an error; of radius: 0;
-of gate: 0 passed, 1 failed, 3 not decided in time; of check: 0 accepted, 1 rejected"""
+merge: 0, or 3 where some inputs ended in an error; of radius and report: 0; of gate: 0 passed, 1 failed, 3 not decided in
+time; of check: 0 accepted, 1 rejected"""
 
 _METHODS = "auto (default: complete), or interval, dual, crown, alpha, lp, milp, complete, linear"
 _POLICY = "reluproof.toml"
@@ -144,6 +145,9 @@ def parser(version: str) -> argparse.ArgumentParser:
     plot = commands.add_parser("plot", help="pictures, PNG or SVG: the surface around an input, a gallery of attacks")
     _plot(plot.add_subparsers(dest="picture", metavar="PICTURE", required=True))
 
+    report = commands.add_parser("report", help="runs as one HTML file: verdicts, bounds, counterexamples, every input")
+    _report(report)
+
     train = commands.add_parser("train", help="train a network that can be certified, from a TOML config")
     _train(train)
 
@@ -212,11 +216,29 @@ def _gate(command: argparse.ArgumentParser) -> None:
     command.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     command.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0")
     command.add_argument("--markdown", metavar="FILE", help="write a comment for a pull request")
+    command.add_argument("--html", metavar="FILE", help="write a page for people (docs/report.md)")
     _workers(command)
+
+
+def _report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("runs", nargs="+", metavar="RUN", help="folders that `run` or `merge` wrote")
+    command.add_argument("--out", required=True, metavar="FILE", help="the report: an .html file")
+    command.add_argument("--radii", nargs="+", default=[], metavar="FILE", help="curves of what `radius --json` wrote")
+    group = command.add_argument_group("pictures of counterexamples")
+    _data(group, required=False)
+    group = command.add_argument_group("the ladder of bounds, computed for the report; it needs --data")
+    group.add_argument("--ladder", type=int, default=0, metavar="N", help="ask every method about N inputs")
+    group.add_argument("--timeout", type=float, default=10.0, metavar="SECONDS", help="for each answer (default 10)")
+    group.add_argument("--model", help="the network of the first run")
+    _shape(group)
 
 
 def _network(command: argparse.ArgumentParser, *, count: str | None = None) -> None:
     command.add_argument("model", nargs=count, help=".onnx[.gz], .pt/.pth, .pt2, .safetensors or .npz")
+    _shape(command)
+
+
+def _shape(command: argparse._ActionsContainer) -> None:
     command.add_argument(
         "--arch", metavar="MODULE:CALLABLE", help="builds the torch module that a state dict belongs to"
     )
@@ -229,13 +251,17 @@ def _question(
     command: argparse.ArgumentParser, *, index: str, epsilon: str = _EPSILON, flag: str = "--epsilon"
 ) -> None:
     group = command.add_argument_group("the question")
-    group.add_argument(
-        "--data", required=True, help=".npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
-    )
+    _data(group)
     group.add_argument("--index", default=index, help=f"which inputs: 3, 0:20, 1,5,9 or all (default: {index})")
     group.add_argument(flag, dest="epsilon", required=True, metavar="RADIUS", help=epsilon)
     group.add_argument("--clip", nargs=2, metavar=("LOW", "HIGH"), help="valid range of every input entry, e.g. 0 1")
     group.add_argument("--norm", default="linf", help="linf (default), l2 or l1")
+
+
+def _data(group: argparse._ActionsContainer, *, required: bool = True) -> None:
+    group.add_argument(
+        "--data", required=required, help=".npz, X.npy:Y.npy, an MNIST folder, .csv[.gz] or module:attribute"
+    )
     group.add_argument("--label-column", choices=("first", "last"), default="first", help="of a CSV file")
     group.add_argument("--split", choices=("test", "train"), default="test", help="of an MNIST folder")
     group.add_argument("--scale", help="multiply the stored inputs by this, 1/255 say")

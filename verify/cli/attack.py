@@ -13,7 +13,7 @@ from verify.cli.inputs import Question, read_question
 from verify.cli.output import identity, write
 from verify.errors import UsageError
 from verify.files import made
-from verify.text import number, seconds, table
+from verify.wording import number, seconds, table
 
 NONE_FOUND, FOUND = 0, 1  # exit codes
 _FILE = "counterexamples.npz"

@@ -12,7 +12,7 @@ from verify.cli.inputs import Question, claim, read_question
 from verify.cli.output import as_data, identity, write
 from verify.errors import UsageError
 from verify.files import made
-from verify.text import number, seconds, table
+from verify.wording import number, seconds, table
 
 VERIFIED, FALSIFIED, UNKNOWN = 0, 1, 3  # exit codes
 

@@ -10,7 +10,7 @@ from verify.cli.certify import exit_code
 from verify.cli.inputs import Question, claim, read_question
 from verify.cli.output import as_data, identity, write
 from verify.errors import UsageError
-from verify.text import number, seconds, table
+from verify.wording import number, seconds, table
 
 _MARK = {verify.Verdict.VERIFIED: "+", verify.Verdict.FALSIFIED: "x", verify.Verdict.UNKNOWN: "?"}
 _LEGEND = "+ verified   ? open   x falsified   ! a solver's claim, not recomputed   gap: best upper bound - lower bound"

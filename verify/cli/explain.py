@@ -9,7 +9,7 @@ import verify
 from verify.cli.inputs import Question, claim, read_question
 from verify.cli.output import identity, write
 from verify.errors import UsageError
-from verify.text import number, seconds, table
+from verify.wording import number, seconds, table
 
 
 def run(arguments: argparse.Namespace) -> int:

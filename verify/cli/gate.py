@@ -24,6 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     for name in FILES:
         if file := getattr(arguments, name):
             _write(file, verify.GATE_FORMATS[name](outcome))
+    if arguments.html:
+        verify.report([], arguments.html, gate=outcome)
     print(verify.GATE_FORMATS["text"](outcome), end="")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         print(verify.GATE_FORMATS["github"](outcome), end="")

@@ -10,7 +10,7 @@ import verify
 from verify.cli.inputs import read_network
 from verify.cli.output import named, write
 from verify.network import Network, node_tensors
-from verify.text import table
+from verify.wording import table
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 import verify
+from verify import wording
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,16 @@ def read_network(arguments: argparse.Namespace) -> verify.Network:
     return verify.load(arguments.model, arch=arguments.arch, input_shape=arguments.input_shape)
 
 
+def read_data(arguments: argparse.Namespace) -> verify.Dataset:
+    """The labelled inputs that the arguments name."""
+    scale = None if arguments.scale is None else float(verify.parse_decimal(arguments.scale, "scale"))
+    return verify.load_data(arguments.data, label_column=arguments.label_column, split=arguments.split, scale=scale)
+
+
 def read_question(arguments: argparse.Namespace, *, options: dict[str, Any] | None = None) -> Question:
     """The whole question, with the certifiers' options unless others are given; UsageError or LoadError with one line."""
     network = read_network(arguments)
-    scale = None if arguments.scale is None else float(verify.parse_decimal(arguments.scale, "scale"))
-    data = verify.load_data(arguments.data, label_column=arguments.label_column, split=arguments.split, scale=scale)
+    data = read_data(arguments)
     if arguments.epsilon != "inf":  # which only the attack knows
         verify.parse_decimal(arguments.epsilon)  # a bad radius is named before anything is computed
     text = f"0:{len(data)}" if arguments.index == "all" else arguments.index
@@ -74,15 +80,5 @@ def _certifier_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def claim(question: Question) -> str:
     """The claim that the numbers make, in words."""
-    clip = question.where["clip"]
-    inside = "" if clip is None else f" within [{clip[0]}, {clip[1]}]"
-    return (
-        f"every x{inside} with |x - input|_{question.where['norm'].replace('linf', 'inf')} <= {question.where['epsilon']}, "
-        f"{MEANING[question.options['semantics']]}"
-    )
-
-
-MEANING = {
-    "real": "network in exact real arithmetic over the stored weights",
-    "float32": "float32 x, network as executed node by node in IEEE float32, in any order of summation",
-}
+    where = question.where
+    return wording.claim(where["epsilon"], where["norm"], where["clip"], question.options["semantics"])

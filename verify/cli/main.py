@@ -24,6 +24,7 @@ _COMMANDS = {
     "info": "verify.cli.info",
     "merge": "verify.cli.merge",
     "radius": "verify.cli.radius",
+    "report": "verify.cli.report",
     "run": "verify.cli.run",
     "demo": "verify.cli.demo",
     "plot": "verify.cli.plot",

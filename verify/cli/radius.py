@@ -8,7 +8,7 @@ from typing import Any
 import verify
 from verify.cli.inputs import Question, read_question
 from verify.cli.output import identity, write
-from verify.text import seconds, table
+from verify.wording import seconds, table
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ import time
 import verify
 from verify.cli.inputs import Question, read_question
 from verify.cli.output import write
-from verify.text import number, seconds, table
+from verify.wording import number, seconds, table
 
 DONE, ERRORS = 0, 3  # exit codes
 EVERY = {True: 0.2, False: 10.0}  # seconds between two lines, on a terminal and elsewhere

@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import verify
 from verify.cli.output import versions, write
-from verify.text import seconds, table
+from verify.wording import seconds, table
 
 PASSED, FAILED = 0, 1
 

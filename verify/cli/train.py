@@ -12,7 +12,7 @@ from typing import Any
 
 import verify
 from verify.cli.output import versions, write
-from verify.text import seconds
+from verify.wording import seconds
 
 _HEADER = ("epoch", "loss", "radius", "rate", "clean", "attacked", "certified", "time")
 _WIDTHS = (5, 8, 7, 8, 7, 8, 9, 10)

@@ -9,7 +9,7 @@ import verify
 from verify.cli.inputs import read_network
 from verify.cli.output import named, versions, write
 from verify.files import made
-from verify.text import table
+from verify.wording import table
 
 KEPT, LOST = 0, 3  # exit codes
 

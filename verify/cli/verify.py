@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 import verify
-from verify.cli.inputs import MEANING, read_network
+from verify.cli.inputs import read_network
 from verify.cli.output import named, versions, write
-from verify.text import seconds
+from verify.wording import MEANING, seconds
 
 CODES = {"unsat": 0, "sat": 1, "unknown": 3, "timeout": 3}
 ENDING = 0.2  # seconds for what comes after the search: writing, and the interpreter's own end

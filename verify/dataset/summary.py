@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-from fractions import Fraction
 from importlib.util import find_spec
 from typing import Any
 
@@ -18,6 +17,7 @@ from verify.dataset.journal import content_of
 from verify.dataset.record import STATES
 from verify.dataset.result import COUNTEREXAMPLES, Run
 from verify.files import keep
+from verify.wording import decimal
 
 COLUMNS = (
     *("index", "label", "predicted", "state", "reason", "stage", "evidence", "lower", "upper", "target", "seconds"),
@@ -87,12 +87,6 @@ def markdown(facts: dict[str, Any]) -> str:
     for note in facts["notes"]:
         lines += ["", f"Note: {note}."]
     return "\n".join(lines) + "\n"
-
-
-def decimal(text: str) -> str:
-    """A rational number as a decimal where that is exact and short: ``7/100`` is 0.07, ``8/255`` stays."""
-    short = repr(float(Fraction(text)))
-    return short if Fraction(short) == Fraction(text) else text
 
 
 def _row(run: Run, index: int) -> list[Any]:

@@ -13,7 +13,7 @@ arguments=(gate --policy "$INPUT_POLICY")
 if [[ -n $INPUT_BASELINE ]]; then
   arguments+=(--baseline "$INPUT_BASELINE")
 fi
-files=(json=gate.json junit=junit.xml sarif=gate.sarif markdown=gate.md ledger=ledger.json)
+files=(json=gate.json junit=junit.xml sarif=gate.sarif markdown=gate.md html=gate.html ledger=ledger.json)
 for file in "${files[@]}"; do
   path=$INPUT_REPORTS/${file#*=}
   rm -f "$path" # of an earlier run: it would pass for this one's

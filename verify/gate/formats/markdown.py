@@ -24,7 +24,7 @@ from verify.gate.formats.words import (
     thresholds,
 )
 from verify.gate.outcome import GateOutcome, Status
-from verify.text import seconds
+from verify.wording import seconds
 
 LIMIT = 65_536
 """Characters of a comment that GitHub takes."""

@@ -18,7 +18,7 @@ from verify.gate.formats.words import (
     sources,
 )
 from verify.gate.outcome import CheckOutcome, GateOutcome
-from verify.text import seconds, table
+from verify.wording import seconds, table
 
 _MOST = 20  # lines of single inputs under one heading: the files that the gate writes have all of them
 
