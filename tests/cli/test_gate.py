@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from support import inline_pool, projects
 from support.runner import on_path, run_action
 
@@ -102,6 +103,23 @@ def test_misuse_exits_2_with_one_line(project, capsys, breaks, words):
 def test_a_report_that_cannot_be_written_is_said(project, capsys):
     assert main(["gate", "--junit", "no/such/folder/out.xml"]) == 2
     assert "cannot write 'no/such/folder/out.xml'" in lines(capsys)[1][0]
+
+
+def test_a_policy_may_name_a_state_dict_and_the_module_that_it_belongs_to(project, capsys):
+    """A module of the working directory, and data that it makes."""
+    Path("gate_nets.py").write_text(
+        "import torch\n"
+        "def net():\n    return torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))\n"
+        "def data():\n    return [(torch.full((2,), k / 3), k % 2) for k in range(3)]\n"
+    )
+    module = torch.nn.Sequential(torch.nn.Linear(2, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    torch.save(module.state_dict(), "model.pt")
+    Path("reluproof.toml").write_text(
+        '[[check]]\nname = "own"\nmodel = "model.pt"\narch = "gate_nets:net"\ninput_shape = [2]\n'
+        'data = "gate_nets:data"\nepsilon = 0.01\n[check.thresholds]\nunknown = 0\n'
+    )
+    assert main(["gate"]) == 0
+    assert "3 computed" in lines(capsys)[0]
 
 
 def test_a_ledger_is_checked_as_a_whole(project, capsys):

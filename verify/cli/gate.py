@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import verify
+from verify.cli.inputs import importable_here
 
 FILES = ("json", "junit", "sarif", "markdown")
 """The formats that have an option of their own, which names a file."""
@@ -15,6 +16,7 @@ FILES = ("json", "junit", "sarif", "markdown")
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 passed, 1 failed, 3 not decided in time; 2, misuse, is raised."""
+    importable_here()
     policy = verify.read_policy(arguments.policy)
     outcome = verify.gate(
         policy, baseline=arguments.baseline, compare=not arguments.no_baseline, workers=arguments.workers

@@ -27,11 +27,16 @@ class Question:
     options: dict[str, Any]
 
 
-def read_network(arguments: argparse.Namespace) -> verify.Network:
-    """The network that the arguments name; the working directory is importable for ``--arch``."""
+def importable_here() -> None:
+    """Make the modules of the working directory importable, for ``module:attribute``."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)
+
+
+def read_network(arguments: argparse.Namespace) -> verify.Network:
+    """The network that the arguments name; the working directory is importable for ``--arch``."""
+    importable_here()
     return verify.load(arguments.model, arch=arguments.arch, input_shape=arguments.input_shape)
 
 

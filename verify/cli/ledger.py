@@ -6,6 +6,7 @@ import argparse
 from dataclasses import asdict
 
 import verify
+from verify.cli.inputs import importable_here
 from verify.cli.output import write
 
 ACCEPTED, REJECTED = 0, 1  # exit codes
@@ -14,6 +15,7 @@ SHOWN = 20  # reasons that are printed; the JSON has all
 
 def run(arguments: argparse.Namespace) -> int:
     """Exit code 0 where every line that claims something was confirmed, 1 otherwise; what cannot be read is raised."""
+    importable_here()
     found = verify.audit(arguments.ledger, verify.read_policy(arguments.policy), cache=arguments.cache)
     if arguments.json:
         write({"accepted": found.accepted, **asdict(found)}, arguments.json)
