@@ -25,3 +25,13 @@ def reference_data() -> Path:
     if os.environ.get("CI", "").lower() in {"true", "1"}:
         pytest.fail(message)
     pytest.skip(message)
+
+
+@pytest.fixture(scope="session")
+def signed(tmp_path_factory):
+    """A project with a policy, its evidence and its signed-off ledger (support.projects)."""
+    from support import projects  # brings the library, which few tests need as much of
+
+    folder = tmp_path_factory.mktemp("signed")
+    projects.sign_off(folder)
+    return folder

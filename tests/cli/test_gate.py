@@ -18,13 +18,6 @@ from verify.cli.main import main
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def signed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("signed")
-    projects.sign_off(folder)
-    return folder
-
-
 @pytest.fixture
 def project(signed, tmp_path, monkeypatch):
     """The current folder is a copy of a project that was signed off."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from support import inline_pool, projects
+from support import inline_pool
 
 import verify.dataset.run
 
@@ -14,14 +14,6 @@ import verify.dataset.run
 def inline(monkeypatch):
     """Runs are worked on in this process."""
     monkeypatch.setattr(verify.dataset.run, "local_pool", inline_pool.inline_pool)
-
-
-@pytest.fixture(scope="session")
-def signed(tmp_path_factory):
-    """A project with its evidence and its signed-off ledger."""
-    folder = tmp_path_factory.mktemp("signed")
-    projects.sign_off(folder)
-    return folder
 
 
 @pytest.fixture
