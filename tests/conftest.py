@@ -30,7 +30,7 @@ def reference_data() -> Path:
 @pytest.fixture(scope="session")
 def signed(tmp_path_factory):
     """A project with a policy, its evidence and its signed-off ledger (support.projects)."""
-    from support import projects  # brings the library, which few tests need as much of
+    from support import projects  # brings onnx, which most tests do without
 
     folder = tmp_path_factory.mktemp("signed")
     projects.sign_off(folder)
