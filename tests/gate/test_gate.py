@@ -10,6 +10,7 @@ import pytest
 from support.projects import FALSE, change_data, change_weights, evidence, forge, gated, held
 
 import verify
+from verify.gate import answers
 from verify.gate.answers import BUDGET
 from verify.gate.ledger import ledger_text
 from verify.gate.outcome import Status
@@ -100,6 +101,17 @@ def test_a_point_that_is_no_counterexample_refutes_nothing(project):
     np.save(file, verify.load_data(project / "digits.npz").inputs[0].double().numpy())
     outcome = gated(project)
     assert outcome.checks[0].lines[0].state == "verified" and held(outcome, "evidence").status is Status.FAILED
+
+
+def test_evidence_for_and_against_one_claim_stops_everything(project, monkeypatch):
+    """As a checker that accepts too much would leave it."""
+    shutil.copy(evidence(project, 44), evidence(project, 0).with_suffix(".npy"))
+    proves = answers.KINDS[answers.CERTIFICATE]
+    monkeypatch.setitem(
+        answers.KINDS, answers.POINT, lambda asked, place, _: proves(asked, place, evidence(project, 0).read_bytes())
+    )
+    with pytest.raises(verify.SoundnessError, match="input 0: the checker accepts .* is a counterexample"):
+        gated(project)
 
 
 def test_a_ledger_that_was_edited_is_refused(project):

@@ -150,16 +150,22 @@ KINDS = {CERTIFICATE: _proved, POINT: _broken}
 
 
 def _from_cache(asked: Asked, place: int, evidence: Evidence, found: Answers) -> None:
-    claim = asked.claims[place]
+    """What kept evidence shows, if it shows anything. Raises SoundnessError where one file proves what another refutes."""
+    claim, shown = asked.claims[place], list[Line]()
     for kind, show in KINDS.items():
         content = evidence.read(claim, kind)
-        if content is None:
-            continue
-        line = show(asked, place, content)
+        line = None if content is None else show(asked, place, content)
         if isinstance(line, Line):
-            found.put(place, "cache", line)
-            return
-        found.rejected.append(f"{evidence.path(claim, kind)} (input {asked.index[place]}): {line}")
+            shown.append(line)
+        elif line is not None:
+            found.rejected.append(f"{evidence.path(claim, kind)} (input {asked.index[place]}): {line}")
+    if len(shown) > 1:
+        raise verify.SoundnessError(
+            f"check {asked.check.name!r}, input {asked.index[place]}: the checker accepts {evidence.path(claim, CERTIFICATE)}, and "
+            f"{evidence.path(claim, POINT)} is a counterexample: no number of this run can be trusted"
+        )
+    if shown:
+        found.put(place, "cache", shown[0])
 
 
 def _transferred(asked: Asked, place: int, evidence: Evidence, found: Answers) -> None:
