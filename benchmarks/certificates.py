@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from common import DATA, report
-from networks import NETWORKS
+from networks import NETWORKS, TUTORIAL
 
 sys.path.insert(0, str(Path(__file__).parent / "vnncomp"))
 
@@ -30,7 +30,7 @@ from verify.proof.canonical import canonical
 SETS = ("test", "acasxu", "rl_benchmarks", "sat_relu", "mnist_fc", "oval21", "sri_resnet_a")
 SECONDS = 20.0  # for an image
 
-IMAGES = {reference.name: reference for reference in NETWORKS}
+IMAGES = {reference.name: reference for reference in (*NETWORKS, *TUTORIAL)}
 
 
 @dataclass(frozen=True)

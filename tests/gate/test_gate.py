@@ -110,7 +110,7 @@ def test_evidence_for_and_against_one_claim_stops_everything(project, monkeypatc
     monkeypatch.setitem(
         answers.KINDS, answers.POINT, lambda asked, place, _: proves(asked, place, evidence(project, 0).read_bytes())
     )
-    with pytest.raises(verify.SoundnessError, match="input 0: the checker accepts .* is a counterexample"):
+    with pytest.raises(verify.SoundnessError, match=r"input 0: the checker accepts .* is a counterexample"):
         gated(project)
 
 
