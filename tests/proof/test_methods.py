@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from support.demo import demo_data, demo_network
 from support.networks import query, samples
 from support.proofs import accepted
 
 import verify
+from verify.certify.api import classification_query
+from verify.certify.options import Options
+from verify.certify.prove import prove
 from verify.selftest.networks import KINDS
 from verify.selftest.oracle import exact_margins
 from verify.verdict import Evidence, Verdict
@@ -85,3 +89,13 @@ def test_a_batch_has_a_certificate_for_each_verified_input_about_that_input() ->
     for result in results:
         if result.certificate is not None:
             accepted(result.certificate, q.network)
+
+
+def test_a_record_that_time_cuts_short_is_no_certificate_and_says_so():
+    data = demo_data().select([4])
+    query = classification_query(demo_network(), data.inputs, data.labels, epsilon="0.07", clip=(0, 1))
+    refused = prove(query, "complete", Options(timeout=1e-9), label=4)
+    assert isinstance(refused, verify.Refused) and refused.reason.startswith(
+        "timeout of the record: the checker did not"
+    )
+    assert isinstance(prove(query, "complete", Options(timeout=60), label=4), verify.Certificate)
