@@ -11,6 +11,7 @@ from torch import nn
 
 import verify
 from verify.load.dataset import Dataset
+from verify.train.augment import moved
 from verify.train.checkpoint import NAME
 from verify.train.methods import METHODS
 
@@ -55,14 +56,33 @@ def test_what_can_be_learnt_is_learnt(method):
         assert any(r.verdict is verify.Verdict.VERIFIED for r in found)
 
 
+def test_moved_images_are_the_images_elsewhere():
+    images = torch.rand(40, 2, 5, 7, generator=torch.Generator().manual_seed(0))
+    found = moved(images, 2, -1.0, torch.Generator().manual_seed(1))
+    wide = torch.full((40, 2, 9, 11), -1.0)
+    wide[:, :, 2:-2, 2:-2] = images
+    places = [
+        {(a, b) for a in range(5) for b in range(5) if torch.equal(wide[k, :, a : a + 5, b : b + 7], found[k])}
+        for k in range(40)
+    ]
+    assert all(len(place) == 1 for place in places) and len(set().union(*places)) > 10
+    assert torch.equal(moved(images, 0, 0.0, torch.Generator()), images)
+
+
+@pytest.mark.parametrize("shape", [(4, 10), (4, 1, 3, 3)])
+def test_what_cannot_be_moved_is_refused(shape):
+    with pytest.raises(verify.UsageError, match="shift is 3"):
+        moved(torch.zeros(shape), 3, 0.0, torch.Generator())
+
+
 def _of(data: Dataset):
     return data.inputs, data.labels
 
 
 @pytest.mark.parametrize("kind", ["convolution", "normalised"])
 def test_an_interrupted_run_resumes_to_the_same_bits(tmp_path, kind):
-    # sabr also draws random points
-    config, data = replace(CONFIG, method="sabr"), stripes(48)
+    # sabr also draws random points, and so does whatever moves the images
+    config, data = replace(CONFIG, method="sabr", shift=1), stripes(48)
     whole = verify.train(module(kind), data, config)
 
     def stop(epoch):

@@ -48,6 +48,7 @@ class Training:
         regularise: weight of the regularisers of Shi et al. 2021 until the ramp ends, for methods with bounds.
         l1: weight of the sum of absolute weights.
         clip_gradient: largest norm of a step's gradient.
+        shift: each training image is moved by up to so many pixels, anew in every epoch.
         seed: of the initial weights, the order of the inputs and every random point.
         device: ``cpu`` or ``cuda``; only a CPU repeats a run bit for bit.
         watched, watched_steps: how many validation inputs are evaluated after each epoch, attacked by so many gradient steps.
@@ -75,6 +76,7 @@ class Training:
     regularise: float = 0.0
     l1: float = 0.0
     clip_gradient: float = 10.0
+    shift: int = 0
     seed: int = 0
     device: str = "cpu"
     watched: int = 1000
@@ -155,6 +157,7 @@ _RULES: Mapping[str, _Rule] = {
     "regularise": _real(0),
     "l1": _real(0),
     "clip_gradient": _real(0, above=True),
+    "shift": _whole(0),
     "seed": _whole(0),
     "device": _one_of(("cpu", "cuda")),
     "watched": _whole(0),

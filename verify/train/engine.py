@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from verify.errors import LoadError, TrainingFailed, UnsupportedOperator
+from verify.floating import parse_decimal
 from verify.load.dataset import Dataset
 from verify.load.pytorch import from_torch
 from verify.region import ball
+from verify.train.augment import moved
 from verify.train.config import Training
 from verify.train.evaluate import Errors, error_rates
 from verify.train.initialise import regulariser
@@ -65,6 +67,7 @@ def run(
     """
     like = next(state.module.parameters())
     batches = len(data) // settings.batch
+    background = 0.0 if settings.clip is None else float(parse_decimal(settings.clip[0]))
     while state.epoch < settings.epochs:
         begun = time.perf_counter()
         state.module.train()
@@ -77,6 +80,8 @@ def run(
             rows = order[k * settings.batch : (k + 1) * settings.batch]
             ramp = ramp_at(settings, state.epoch + k / batches)
             x, y = data.inputs[rows].to(like), data.labels[rows].to(like.device)
+            if settings.shift:
+                x = moved(x, settings.shift, background, state.points)
             total += _step(state, live, x, y, Moment(settings, ramp, state.points))
         radius = float(radius_at(settings, ramp))
         state.epoch += 1
