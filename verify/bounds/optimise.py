@@ -16,6 +16,7 @@ from verify.bounds.backward import Rows, backward
 from verify.bounds.climb import Ascent, Parameter, climb
 from verify.bounds.compute import Scope, Tightener, neuron_bounds
 from verify.bounds.nouns import Bounds, Interval, unstable
+from verify.bounds.relaxed import relaxed
 from verify.bounds.relaxation import Lines, crown_slope, lines
 from verify.network import Network
 from verify.region import Box
@@ -58,10 +59,13 @@ def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
     pre = {r: interval for r, interval in search.bounds.pre.items() if r <= rows.start}
     free = [r for r, interval in pre.items() if bool(unstable(interval).any())]
 
-    def bound(slopes: Sequence[Tensor]) -> Tensor:
+    def bound(slopes: Sequence[Tensor], last: bool) -> tuple[Tensor, list[Tensor]]:
         chosen = dict(zip(free, slopes, strict=True))
         at = {r: lines(interval, chosen.get(r)) for r, interval in pre.items()}
-        return backward(search.network, search.region, search.bounds, rows, at)
+        found = relaxed(search.network, search.region, rows, at)
+        if last:
+            return found.lower, []
+        return found.lower, [found.on_relu[r].clamp(min=0) * found.pre[r] * unstable(pre[r]).unsqueeze(1) if r in found.pre else torch.zeros_like(chosen[r]) for r in free]
 
     start = [crown_slope(pre[r]).unsqueeze(1).expand(count, width, *pre[r].lower.shape[1:]) for r in free]
     best, _ = climb(bound, [Parameter(slope.contiguous()) for slope in start], ascent)

@@ -19,6 +19,7 @@ from verify.branch.domains import Domains, implied, intervals
 from verify.branch.problem import Problem
 
 MEMORY_BYTES = 512 * 2**20
+LEAST = 0.01  # weight of the rows that a search starts with, in units of its pace: without any it would not see which lines they take
 GAIN = 0.005  # of an interval's width: what a recorded bound must take off it
 
 
@@ -169,6 +170,7 @@ def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) 
     start = replace(
         start, beta={k: b for k, b in start.beta.items() if k in phased}, pace=_pace(search, part, pre, neurons)
     )
+    start = replace(start, mix=torch.maximum(start.mix, LEAST * start.pace))
     found = climbed(search, part, start, work.ascent, also={node: one_hot.float()})
     if problem.tree is not None:
         found = stored(found)
