@@ -70,7 +70,7 @@ def climb(
             first[k].lerp_(gradient, 0.1)
             second[k].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
             move = first[k] if isinstance(parameter.pace, float) else first[k] * parameter.pace
-            values[k] = torch.addcdiv(values[k], move, second[k].sqrt().add_(1e-12), value=size)
+            values[k] = torch.addcdiv(values[k], move, (second[k] + 1e-24).sqrt_(), value=size)
             values[k].clamp_(parameter.low, parameter.high)
         rate *= ascent.decay
     return best, highest

@@ -49,13 +49,14 @@ class Branched:
     """What a search leaves: the domains still open (none: every clause was decided), and a counterexample if one was met.
 
     ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
-    not even a linear program decided: their margin is zero up to rounding).
+    not even a linear program decided: their margin is zero up to rounding). ``bounded``, ``splits``: how many domains were.
     """
 
     open: Domains
     counterexample: PropertyCounterexample | None
     reason: str
     bounded: int
+    splits: int = 0
 
 
 @dataclass
@@ -70,6 +71,7 @@ class _Search:
     leaves: list[Domains]
     interrupted: Callable[[], bool]
     bounded: int = 0
+    splits: int = 0
     splitting: float = 0.0
     tightening: float = 0.0
     witness: PropertyCounterexample | None = None
@@ -106,7 +108,7 @@ def by_relu_splits(
     open_ = joined([open_, *search.leaves]) if search.leaves else open_
     if len(open_) and not reason:
         reason = "leaf"
-    return Branched(open_, search.witness, reason, search.bounded)
+    return Branched(open_, search.witness, reason, search.bounded, search.splits)
 
 
 def _stopped(search: _Search, pool: Pool) -> str:
@@ -135,6 +137,7 @@ def _halved(search: _Search, domains: Domains) -> Domains:
     if search.limits.left() <= 0:
         return domains  # bounding the halves takes longer than looking at them
     halves = halved(search.problem, domains, columns)
+    search.splits += len(domains)
     search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 

@@ -38,6 +38,7 @@ class Strong:
     effort: Effort
     stack: list[tuple[Domains, Memory]]
     bounded: int = 0
+    splits: int = 0
     work: float = 0.0
     witness: PropertyCounterexample | None = None
     leaves: list[Domains] = field(default_factory=list)
@@ -67,6 +68,7 @@ class Strong:
             self.witness,
             reason,
             self.bounded,
+            self.splits,
         )
 
     def without(self, clauses: torch.Tensor) -> None:
@@ -90,6 +92,7 @@ class Strong:
         """Halve the domains; tighten and bound the halves while that pays; keep what stays open."""
         halves = halved(self.problem, domains, tried(self.copy, domains, TRIALS, self.limits))
         memory = memory.select(torch.arange(len(domains)).repeat(2))
+        self.splits += len(domains)
         self.work += len(halves) * (self.effort.steps + TRIALS)
         now, memory = self._bounded(halves, memory)
         while len(now) and self.witness is None and self.limits.left() > 0:
