@@ -61,7 +61,11 @@ def climb(
         found, gradients = bound(values, last)
         better = found > highest
         highest = torch.where(better, found, highest)
-        best = values.copy() if bool(better.all()) else [_better(better, v, old) for v, old in zip(values, best, strict=True)]
+        best = (
+            values.copy()
+            if bool(better.all())
+            else [_better(better, v, old) for v, old in zip(values, best, strict=True)]
+        )
         if last or bool((highest > enough).all()):
             break
         # Adam (Kingma and Ba 2015, algorithm 1): the corrections of both moments' bias are in the step's size.

@@ -43,10 +43,8 @@ def relaxed(network: Network, region: Box, rows: Rows, lines: Mapping[int, Lines
         back.push(j, a)
     for i in range(rows.start, 0, -1):
         back.step(i)
-    a = back.pending.get(0)
-    width = rows.coefficient.shape[1]
-    a = rows.coefficient.new_zeros(1, width, *network.input_shape) if a is None else a
-    values = {0: region.about_minimiser(a)}
+    nothing = rows.coefficient.new_zeros(1, rows.coefficient.shape[1], *network.input_shape)
+    values = {0: region.about_minimiser(back.pending.get(0, nothing))}
     for i in range(1, rows.start + 1):
         if all(j in values for j in network.nodes[i].inputs):
             values[i] = _value(back, i, values)
@@ -119,10 +117,12 @@ def _value(back: _Back, i: int, values: Mapping[int, Tensor]) -> Tensor:
         case Concat(axis=axis):
             return torch.cat(inputs, dim=axis + 2)
         case Linear() as op:
-            return op.apply(inputs[0].flatten(0, 1)).unflatten(0, inputs[0].shape[:2])
+            moved: Tensor = op.apply(inputs[0].flatten(0, 1)).unflatten(0, inputs[0].shape[:2])
+            return moved
     raise TypeError(f"{type(node.operator).__name__} has no value of its own")
 
 
 def _weigh(a: Tensor, v: Tensor) -> Tensor:
     """``a . v`` over a node's shape: (B, S, *shape) each, or 1 where all share it -> (B, S)."""
-    return (a * v).flatten(2).sum(-1)
+    total: Tensor = (a * v).flatten(2).sum(-1)
+    return total

@@ -16,10 +16,11 @@ from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
 from verify.bounds.climb import Ascent, Parameter, climb
-from verify.bounds.nouns import Interval, unstable
-from verify.bounds.relaxation import Lines, assumed, distance, lines
-from verify.bounds.relaxed import Relaxed, relaxed
+from verify.bounds.nouns import Interval
+from verify.bounds.relaxation import Lines, assumed, lines
+from verify.bounds.relaxed import relaxed
 from verify.branch.domains import Domains, intervals
+from verify.branch.moving import Phases, Slopes
 from verify.branch.problem import Problem
 from verify.floating import TINY, gamma, up
 from verify.proof.multipliers import rounded
@@ -154,22 +155,29 @@ def climbed(
     """
     alone = not also
     mixes = not alone or start.mix.shape[2] > 1
-    layers = {r: _Layer.of(search, domains, start, r, interval) for r, interval in intervals(search, domains).items()}
+    pre, (columns, place), forms = (
+        intervals(search, domains),
+        (search.columns.index, search.columns.place),
+        start.mix.shape[1],
+    )
+    fixed = {r: lines(interval, None) for r, interval in pre.items()}
+    slopes = {r: Slopes.of(r, fixed[r], pre[r], columns[r], forms) for r in start.alpha}
+    phases = {r: Phases.of(r, domains.phase[:, place[r]], pre[r], columns[r], forms) for r in start.beta}
     C, d, held = search.C[domains.clause], search.d[domains.clause], search.rows[domains.clause].unsqueeze(1)
 
     def ascend(parameters: Sequence[Tensor], last: bool) -> tuple[Tensor, list[Tensor]]:
         alphas = dict(zip(start.alpha, parameters, strict=False))
         betas = dict(zip(start.beta, parameters[len(start.alpha) :], strict=False))
         mix = parameters[-1] if mixes else start.mix
-        at = {r: layer.lines(alphas.get(r), betas.get(r)) for r, layer in layers.items()}
-        found = relaxed(
-            search.network, search.region, mixed_rows(search, domains.clause, mix, also or {}), at
-        )
+        at = fixed | {r: slopes[r].lines(alpha) for r, alpha in alphas.items()}
+        at |= {r: phases[r].added(at[r], beta) for r, beta in betas.items()}
+        rows = mixed_rows(search, domains.clause, mix, also or {})
+        found = relaxed(search.network, search.region, rows, at)
         lower = found.lower / mix.sum(2).clamp(min=1e-6) if alone and mixes else found.lower
         if last:
             return lower, []
-        gradients = [layers[r].slope_gradient(found, alpha) for r, alpha in alphas.items()]
-        gradients += [layers[r].phase_gradient(found, beta) for r, beta in betas.items()]
+        gradients = [slopes[r].gradient(found, alpha) for r, alpha in alphas.items()]
+        gradients += [phases[r].gradient(found, beta) for r, beta in betas.items()]
         if mixes:
             each = (found.start @ C.transpose(1, 2) + d.unsqueeze(1)) * held
             gradients.append(each - lower.unsqueeze(2) if alone else each)
@@ -185,71 +193,6 @@ def climbed(
         dict(zip(start.beta, betas, strict=True)),
         best[-1] if mixes else start.mix,
     )
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """One ReLU in a search: lines that do not change, and where slopes and multipliers of its columns ``index`` go.
-
-    ``free`` (N, 1, columns): 1 where a domain has the neuron unstable, else 0; ``fixed``: the slope there. ``sign``: minus the phase.
-    ``slope`` and ``multiplier``: (N, S, neurons), overwritten in every step.
-    """
-
-    r: int
-    line: Lines
-    index: Tensor | None = None
-    free: Tensor | None = None
-    fixed: Tensor | None = None
-    slope: Tensor | None = None
-    sign: Tensor | None = None
-    distance: Tensor | None = None
-    multiplier: Tensor | None = None
-
-    @classmethod
-    def of(cls, search: Problem, domains: Domains, start: Proposal, r: int, pre: Interval) -> _Layer:
-        """ReLU ``r`` with the intervals ``pre`` of the domains, for the forms of ``start``."""
-        line = lines(pre, None)
-        if r not in start.alpha:
-            return cls(r, line)
-        at, shape = search.columns.index[r], start.alpha[r].shape
-        index = at.expand(*shape)
-        flat = line.lower.flatten(2)
-        free = unstable(pre).flatten(1)[:, at].unsqueeze(1).to(flat.dtype)
-        layer = cls(
-            r, line, index, free, flat[:, :, at] * (1.0 - free), flat.repeat(1, shape[1], 1)
-        )
-        if r not in start.beta:
-            return layer
-        phase = domains.phase[:, search.columns.place[r]]
-        away = distance(pre, _whole(phase, at, pre))
-        zero = torch.zeros(len(flat), shape[1], flat.shape[2])
-        return replace(layer, sign=-phase.unsqueeze(1).to(flat.dtype), distance=away, multiplier=zero)
-
-    def lines(self, alpha: Tensor | None, beta: Tensor | None) -> Lines:
-        """The lines with these slopes and multipliers of the columns."""
-        if alpha is None:
-            return self.line
-        shape = self.line.lower.shape[2:]
-        slope = self.slope.scatter_(2, self.index, torch.addcmul(self.fixed, alpha, self.free)).unflatten(2, shape)
-        if beta is None:
-            return replace(self.line, lower=slope)
-        multiplier = self.multiplier.scatter_(2, self.index, beta * self.sign).unflatten(2, shape)
-        return replace(self.line, lower=slope, multiplier=multiplier, distance=self.distance)
-
-    def slope_gradient(self, found: Relaxed, alpha: Tensor) -> Tensor:
-        if self.r not in found.pre:
-            return torch.zeros_like(alpha)  # a ReLU of another branch has no part in these rows
-        return self._own(found.on_relu[self.r]).clamp_(min=0).mul_(self._own(found.pre[self.r])).mul_(self.free)
-
-    def phase_gradient(self, found: Relaxed, beta: Tensor) -> Tensor:
-        if self.r not in found.pre:
-            return torch.zeros_like(beta)
-        gradient = self._own(found.pre[self.r]).mul_(self.sign)
-        return gradient.add_(self.distance.flatten(2).gather(2, self.index[:, :1]) * self.sign.abs())
-
-    def _own(self, values: Tensor) -> Tensor:
-        """The columns (N, S, columns) of a layer's values."""
-        return values.flatten(2).gather(2, self.index)
 
 
 def mixed_rows(problem: Problem, clause: Tensor, mix: Tensor, also: Mapping[int, Tensor]) -> Rows:

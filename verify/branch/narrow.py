@@ -23,8 +23,8 @@ def narrowed(problem: Problem) -> Problem:
     Its columns are the same neurons in the same order. Trusted: the problem's bounds.
     """
     live = _live(problem.network, problem.bounds)
-    nodes = list(problem.network.nodes)
-    values, slack, execution = (list(t) for t in (problem.bounds.values, problem.bounds.slack, problem.bounds.execution))
+    nodes, values = list(problem.network.nodes), list(problem.bounds.values)
+    slack, execution = list(problem.bounds.slack), list(problem.bounds.execution)
     pre, index = dict(problem.bounds.pre), dict(problem.columns.index)
     for r, kept in live.items():
         p = nodes[r].inputs[0]
@@ -34,15 +34,13 @@ def narrowed(problem: Problem) -> Problem:
             nodes[k] = _columns(nodes[k], kept)
         for k in (p, r):
             values[k] = _part(values[k], kept)
-            for each in (slack, execution):
-                if each and (loss := each[k]) is not None:
-                    each[k] = loss[:, kept]
+            for losses in (slack, execution):
+                if losses and (loss := losses[k]) is not None:
+                    losses[k] = loss[:, kept]
         pre[r] = _part(pre[r], kept)
         if r in index:
             index[r] = torch.searchsorted(kept, index[r])
-    bounds = replace(
-        problem.bounds, values=tuple(values), pre=pre, slack=tuple(slack), execution=tuple(execution)
-    )
+    bounds = replace(problem.bounds, values=tuple(values), pre=pre, slack=tuple(slack), execution=tuple(execution))
     columns = Columns(index, problem.columns.place, problem.columns.count)
     return replace(problem, network=replace(problem.network, nodes=tuple(nodes)), bounds=bounds, columns=columns)
 
@@ -54,9 +52,9 @@ def _live(network: Network, bounds: Bounds) -> dict[int, Tensor]:
         p = network.nodes[r].inputs[0]
         around = [p, *_readers(network.nodes, r)]
         kept = (pre.upper > 0).flatten(1).any(0).nonzero().squeeze(1)
-        if all(_dense(network.nodes[k]) for k in around) and _readers(network.nodes, p) == [r]:
-            if 0 < len(kept) < pre.upper[0].numel():
-                found[r] = kept
+        alone = _readers(network.nodes, p) == [r] and all(_dense(network.nodes[k]) for k in around)
+        if alone and 0 < len(kept) < pre.upper[0].numel():
+            found[r] = kept
     return found
 
 

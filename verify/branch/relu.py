@@ -50,6 +50,7 @@ class Branched:
 
     ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
     not even a linear program decided: their margin is zero up to rounding). ``bounded``, ``splits``: how many domains were.
+    ``work``: what that took (see :class:`Effort`).
     """
 
     open: Domains
@@ -57,6 +58,7 @@ class Branched:
     reason: str
     bounded: int
     splits: int = 0
+    work: float = 0.0
 
 
 @dataclass
@@ -108,7 +110,7 @@ def by_relu_splits(
     open_ = joined([open_, *search.leaves]) if search.leaves else open_
     if len(open_) and not reason:
         reason = "leaf"
-    return Branched(open_, search.witness, reason, search.bounded, search.splits)
+    return Branched(open_, search.witness, reason, search.bounded, search.splits, search.splitting + search.tightening)
 
 
 def _stopped(search: _Search, pool: Pool) -> str:

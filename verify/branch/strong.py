@@ -69,6 +69,7 @@ class Strong:
             reason,
             self.bounded,
             self.splits,
+            self.work,
         )
 
     def without(self, clauses: torch.Tensor) -> None:

@@ -32,7 +32,7 @@ def by_turns(
     share = (0.0 if favour > 1.0 else 1.0, favour)
     while True:
         plain = by_relu_splits(problem, pool, limits, confirm, replace(effort, work=share[0] * turn))
-        count, splits, spent = count + plain.bounded, splits + plain.splits, spent + share[0] * turn
+        count, splits, spent = count + plain.bounded, splits + plain.splits, spent + plain.work
         if plain.counterexample is not None:
             return Outcome(Verdict.FALSIFIED, plain.counterexample, domains=count)
         strong.without(missing(problem.count, plain.open))
@@ -48,6 +48,6 @@ def by_turns(
         turn *= 2.0
         ahead = [
             work_left(domains.lower, found.lower, len(domains) + done, work)
-            for found, done, work in ((pool, splits, spent), (other.open, other.splits, strong.work))
+            for found, done, work in ((pool, splits, spent), (other.open, other.splits, other.work))
         ]
         share = (FAVOUR if ahead[0] < ahead[1] else 1.0, FAVOUR if ahead[1] < ahead[0] else 1.0)
