@@ -53,7 +53,8 @@ class Phases:
     """The multipliers of the phases that are assumed in ReLU ``r``, in the columns ``index`` (N, S, columns).
 
     ``sign`` (N, 1, columns): minus the phase. ``distance`` (N, 1, columns): how far the neurons are from 0 at least;
-    ``away`` (N, 1, *shape): the same of the whole layer. ``whole`` (N, S, neurons): what the layer's coefficients gain, overwritten in every step.
+    ``away`` (N, 1, *shape): the same of the whole layer. ``whole`` (N, S, neurons): what the layer's coefficients gain,
+    overwritten in every step.
     """
 
     r: int
