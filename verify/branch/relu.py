@@ -49,16 +49,16 @@ class Branched:
     """What a search leaves: the domains still open (none: every clause was decided), and a counterexample if one was met.
 
     ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
-    not even a linear program decided: their margin is zero up to rounding). ``bounded``, ``splits``: how many domains were.
-    ``work``: what that took (see :class:`Effort`).
+    not even a linear program decided: their margin is zero up to rounding). ``bounded``: how many
+    domains were; ``splits`` (K,): how many were split, by clause; ``work``: what that took (see :class:`Effort`).
     """
 
     open: Domains
     counterexample: PropertyCounterexample | None
     reason: str
     bounded: int
-    splits: int = 0
-    work: float = 0.0
+    splits: Tensor
+    work: float
 
 
 @dataclass
@@ -72,8 +72,8 @@ class _Search:
     effort: Effort
     leaves: list[Domains]
     interrupted: Callable[[], bool]
+    splits: Tensor
     bounded: int = 0
-    splits: int = 0
     splitting: float = 0.0
     tightening: float = 0.0
     witness: PropertyCounterexample | None = None
@@ -94,7 +94,7 @@ def by_relu_splits(
     Every so often the intervals of the worst domains are tightened instead. ``interrupted`` is asked between batches, and
     ends the search as the end of its ``work`` does.
     """
-    search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted)
+    search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted, torch.zeros(problem.count))
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
     pool, reason = Pool(_without_leaves(search, start.where(~(start.lower > 0)))), ""
@@ -139,7 +139,7 @@ def _halved(search: _Search, domains: Domains) -> Domains:
     if search.limits.left() <= 0:
         return domains  # bounding the halves takes longer than looking at them
     halves = halved(search.problem, domains, columns)
-    search.splits += len(domains)
+    search.splits += torch.bincount(domains.clause, minlength=search.problem.count)
     search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 

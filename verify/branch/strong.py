@@ -38,10 +38,13 @@ class Strong:
     effort: Effort
     stack: list[tuple[Domains, Memory]]
     bounded: int = 0
-    splits: int = 0
     work: float = 0.0
     witness: PropertyCounterexample | None = None
     leaves: list[Domains] = field(default_factory=list)
+    splits: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.splits = torch.zeros(self.problem.count)
 
     def run(self, work: float) -> Branched:
         """Go on for ``work`` steps of rows, or until all is decided; depth first.
@@ -93,7 +96,7 @@ class Strong:
         """Halve the domains; tighten and bound the halves while that pays; keep what stays open."""
         halves = halved(self.problem, domains, tried(self.copy, domains, TRIALS, self.limits))
         memory = memory.select(torch.arange(len(domains)).repeat(2))
-        self.splits += len(domains)
+        self.splits = self.splits + torch.bincount(domains.clause, minlength=self.problem.count)
         self.work += len(halves) * (self.effort.steps + TRIALS)
         now, memory = self._bounded(halves, memory)
         while len(now) and self.witness is None and self.limits.left() > 0:

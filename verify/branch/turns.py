@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -28,7 +29,7 @@ def by_turns(
     the rounds at the root: searches from afresh got further (benchmarks/README.md). Recomputed: every bound that verifies.
     """
     strong = Strong(problem, problem.to_search(), limits, confirm, effort, [(domains, Memory())])
-    pool, turn, count, splits, spent = domains, TURN, 0, 0, 0.0
+    pool, turn, count, splits, spent = domains, TURN, 0, torch.zeros(problem.count), 0.0
     share = (0.0 if favour > 1.0 else 1.0, favour)
     while True:
         plain = by_relu_splits(problem, pool, limits, confirm, replace(effort, work=share[0] * turn))
@@ -47,7 +48,10 @@ def by_turns(
             return Outcome(Verdict.UNKNOWN, reason=why, domains=count + other.bounded)
         turn *= 2.0
         ahead = [
-            work_left(domains.lower, found.lower, len(domains) + done, work)
-            for found, done, work in ((pool, splits, spent), (other.open, other.splits, other.work))
+            work_left(domains, left, done, work)
+            for left, done, work in ((pool, splits, spent), (other.open, other.splits, other.work))
         ]
-        share = (FAVOUR if ahead[0] < ahead[1] else 1.0, FAVOUR if ahead[1] < ahead[0] else 1.0)
+        if any(math.isnan(one) for one in ahead):
+            share = (1.0, favour)
+        else:
+            share = (FAVOUR if ahead[0] < ahead[1] else 1.0, FAVOUR if ahead[1] < ahead[0] else 1.0)
