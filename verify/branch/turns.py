@@ -48,7 +48,7 @@ def by_turns(
             return Outcome(Verdict.UNKNOWN, reason=why, domains=count + other.bounded)
         turn *= 2.0
         ahead = [
-            work_left(domains, left, done, work)
+            work_left(domains, left, done, work) if work >= TURN else math.nan
             for left, done, work in ((pool, splits, spent), (other.open, other.splits, other.work))
         ]
         if any(math.isnan(one) for one in ahead):
