@@ -76,6 +76,11 @@ class Box:
         """A point of the region where ``a . x`` is smallest, up to rounding: (B, *shape) -> (B, *shape)."""
         return torch.where(a > 0, self.inner_lower, self.inner_upper)
 
+    def about_minimiser(self, a: Tensor) -> Tensor:
+        """Points about where ``a . x`` is smallest, maybe just outside: (B or 1, S, *shape) -> (B, S, *shape), for searches."""
+        middle, radius = centre_and_radius(self.lower, self.upper)
+        return torch.addcmul(middle.unsqueeze(1), a.sign(), radius.unsqueeze(1), value=-1.0)
+
     def project(self, x: Tensor) -> Tensor:
         """The nearest point of the region, up to rounding: (B, *shape) -> (B, *shape)."""
         return torch.minimum(torch.maximum(x, self.inner_lower), self.inner_upper)
@@ -140,6 +145,12 @@ class _RoundBall(Box):
         wall = torch.where(flat > 0, self.inner_lower.flatten(1), self.inner_upper.flatten(1)) - centre
         move = self._move(flat, self._split(flat.unsqueeze(1), wall.abs().unsqueeze(1)).squeeze(1), wall)
         return self.project((centre + move).reshape(a.shape))
+
+    def about_minimiser(self, a: Tensor) -> Tensor:
+        """See :meth:`Box.about_minimiser`."""
+        a = a.expand(max(self.count, len(a)), *a.shape[1:])
+        where = self if self.count == 1 else self.select(torch.arange(len(a)).repeat_interleave(a.shape[1]))
+        return where.minimiser(a.flatten(0, 1)).unflatten(0, a.shape[:2])
 
     def _move(self, a: Tensor, p: Tensor, wall: Tensor) -> Tensor:
         """The minimiser less the centre, (B, n), given the ball's part ``p`` of ``a`` and the wall each one faces."""

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from support.networks import query
 from support.proofs import accepted, ops
 from support.questions import exact_clause, hard
@@ -33,11 +34,16 @@ def children() -> list[str]:
     return [pid for task in tasks.iterdir() for pid in (task / "children").read_text().split()]
 
 
+def _stopped(reason: str):
+    """A plain search that has done nothing."""
+    return lambda problem, start, *_, **__: Branched(start, None, reason, 0, torch.zeros(problem.count), 0.0)
+
+
 @pytest.fixture
 def raced(monkeypatch):
     """Nothing but the last stage decides: no input splits, no attack, no quick search, no rounds. Counts the races."""
     monkeypatch.setattr(cascade, "worth_splitting_inputs", lambda network, clause: False)
-    monkeypatch.setattr(cascade, "by_relu_splits", lambda problem, start, *_, **__: Branched(start, None, "work", 0))
+    monkeypatch.setattr(cascade, "by_relu_splits", _stopped("work"))
     monkeypatch.setattr(cascade, "ROUNDS", 0)
     monkeypatch.setattr(_Judge, "attack", lambda *_: None)
     races = []
@@ -80,7 +86,7 @@ def test_the_deadline_ends_a_race(raced):
 @pytest.mark.parametrize("name", list(QUESTIONS))
 def test_a_child_alone_can_answer(name, raced, monkeypatch):
     """Plain search is out of memory at once: what is answered is the child's work."""
-    monkeypatch.setattr(race, "by_relu_splits", _out_of_memory)
+    monkeypatch.setattr(race, "by_relu_splits", _stopped("memory"))
     gap, verdict = QUESTIONS[name]
     assert decide(*asked(gap), workers=2).verdict is verdict
     assert len(raced) == 1 and not children()
@@ -92,7 +98,7 @@ def test_what_either_process_verified_has_a_certificate(rounds, alone, raced, mo
     """``rounds`` at the roots come first: what the child refutes rests on what this process has recorded of them."""
     monkeypatch.setattr(cascade, "ROUNDS", rounds)
     if alone:
-        monkeypatch.setattr(race, "by_relu_splits", _out_of_memory)
+        monkeypatch.setattr(race, "by_relu_splits", _stopped("memory"))
     network, prop = asked(1e-6)
     decision = decide(network, prop, workers=2, certificate=True)
     assert decision.verdict is Verdict.VERIFIED and len(raced) == 1
@@ -103,19 +109,15 @@ def test_what_either_process_verified_has_a_certificate(rounds, alone, raced, mo
 
 
 def test_what_a_child_did_not_record_is_missing(raced, monkeypatch):
-    monkeypatch.setattr(race, "by_relu_splits", _out_of_memory)
+    monkeypatch.setattr(race, "by_relu_splits", _stopped("memory"))
     monkeypatch.setattr(race._Race, "_recorded", lambda *_: None)
     decision = decide(*asked(0.003), workers=2, certificate=True)
     assert decision.verdict is Verdict.VERIFIED
     assert "the record of branch and bound is incomplete" in decision.certificate.reason
 
 
-def _out_of_memory(problem, start, *_, **__):
-    return Branched(start, None, "memory", 0)
-
-
 def test_memory_that_was_met_is_said_when_time_ends_the_other_search(raced, monkeypatch):
-    monkeypatch.setattr(race, "by_relu_splits", _out_of_memory)
+    monkeypatch.setattr(race, "by_relu_splits", _stopped("memory"))
     net, clause = hard()
     decision = decide(net, Property((clause,)), timeout=3.0, workers=2)
     assert (decision.verdict, decision.reason) == (Verdict.UNKNOWN, "timeout (memory limit met)")

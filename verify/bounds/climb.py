@@ -6,6 +6,7 @@ bound that is reported is computed with it elsewhere.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -40,7 +41,7 @@ class Parameter:
 
 
 def climb(
-    bound: Callable[[Sequence[Tensor]], Tensor],
+    bound: Callable[[Sequence[Tensor], bool], tuple[Tensor, Sequence[Tensor]]],
     start: Sequence[Parameter],
     ascent: Ascent,
     *,
@@ -56,28 +57,30 @@ def climb(
     best, highest = list(values), torch.tensor(-torch.inf)
     rate = ascent.rate
     for step in range(1, ascent.steps + 1):
-        leaves = [v.detach().requires_grad_() for v in values]
-        last = step == ascent.steps or not leaves or ascent.late
-        with torch.set_grad_enabled(not last):
-            found = bound(leaves)
-        better = found.detach() > highest
-        highest = torch.where(better, found.detach(), highest)
-        best = [torch.where(_over(better, v), v, old) for v, old in zip(values, best, strict=True)]
-        if last or not found.requires_grad or bool((highest > enough).all()):
+        last = step == ascent.steps or not values or ascent.late
+        found, gradients = bound(values, last)
+        better = found > highest
+        highest = torch.where(better, found, highest)
+        best = (
+            values.copy()
+            if bool(better.all())
+            else [_better(better, v, old) for v, old in zip(values, best, strict=True)]
+        )
+        if last or bool((highest > enough).all()):
             break
-        # ReLUs of another branch have no part in the rows of this one.
-        gradients = torch.autograd.grad(found.sum(), leaves, allow_unused=True)
+        # Adam (Kingma and Ba 2015, algorithm 1): the corrections of both moments' bias are in the step's size.
+        size = rate * math.sqrt(1 - 0.999**step) / (1 - 0.9**step)
         for k, (gradient, parameter) in enumerate(zip(gradients, start, strict=True)):
-            if gradient is None:
-                continue
-            first[k].mul_(0.9).add_(gradient, alpha=0.1)
+            first[k].lerp_(gradient, 0.1)
             second[k].mul_(0.999).addcmul_(gradient, gradient, value=0.001)
-            size = (second[k] / (1 - 0.999**step)).sqrt_().add_(1e-12)
-            move = first[k].div(1 - 0.9**step).div_(size).mul_(parameter.pace)
-            values[k] = move.mul_(rate).add_(values[k]).clamp_(parameter.low, parameter.high)
+            move = first[k] if isinstance(parameter.pace, float) else first[k] * parameter.pace
+            values[k] = torch.addcdiv(values[k], move, (second[k] + 1e-24).sqrt_(), value=size)
+            values[k].clamp_(parameter.low, parameter.high)
         rate *= ascent.decay
     return best, highest
 
 
-def _over(better: Tensor, value: Tensor) -> Tensor:
-    return better.reshape(*better.shape, *[1] * (value.dim() - better.dim()))
+def _better(better: Tensor, value: Tensor, old: Tensor) -> Tensor:
+    """``value`` where ``better`` (B, S), else ``old``; arithmetic, since a choice row by row takes several times as long."""
+    weight = better.reshape(*better.shape, *[1] * (value.dim() - better.dim())).to(value.dtype)
+    return (value - old).mul_(weight).add_(old)

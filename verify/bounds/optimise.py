@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from verify.bounds.backward import Rows, backward
+from verify.bounds.backward import Rows
 from verify.bounds.climb import Ascent, Parameter, climb
 from verify.bounds.compute import Scope, Tightener, neuron_bounds
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, crown_slope, lines
+from verify.bounds.relaxed import Relaxed, relaxed
 from verify.network import Network
 from verify.region import Box
 from verify.verdict import Evidence
@@ -58,14 +59,22 @@ def optimise(search: Search, rows: Rows, ascent: Ascent) -> dict[int, Tensor]:
     pre = {r: interval for r, interval in search.bounds.pre.items() if r <= rows.start}
     free = [r for r, interval in pre.items() if bool(unstable(interval).any())]
 
-    def bound(slopes: Sequence[Tensor]) -> Tensor:
+    def bound(slopes: Sequence[Tensor], last: bool) -> tuple[Tensor, list[Tensor]]:
         chosen = dict(zip(free, slopes, strict=True))
         at = {r: lines(interval, chosen.get(r)) for r, interval in pre.items()}
-        return backward(search.network, search.region, search.bounds, rows, at)
+        found = relaxed(search.network, search.region, rows, at)
+        return found.lower, [] if last else [_gradient(found, r, pre[r], slope) for r, slope in chosen.items()]
 
     start = [crown_slope(pre[r]).unsqueeze(1).expand(count, width, *pre[r].lower.shape[1:]) for r in free]
     best, _ = climb(bound, [Parameter(slope.contiguous()) for slope in start], ascent)
     return dict(zip(free, best, strict=True))
+
+
+def _gradient(found: Relaxed, r: int, pre: Interval, slope: Tensor) -> Tensor:
+    """How the bounds change with the slopes of ReLU ``r``."""
+    if r not in found.pre:
+        return torch.zeros_like(slope)  # a ReLU of another branch has no part in these rows
+    return found.on_relu[r].clamp(min=0) * found.pre[r] * unstable(pre).unsqueeze(1)
 
 
 def optimised_lines(search: Search, bounds: Bounds, rows: Rows, ascent: Ascent) -> dict[int, Lines]:

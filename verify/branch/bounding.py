@@ -16,9 +16,11 @@ from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
 from verify.bounds.climb import Ascent, Parameter, climb
-from verify.bounds.nouns import Interval, unstable
-from verify.bounds.relaxation import Lines, assumed, distance, lines
+from verify.bounds.nouns import Interval
+from verify.bounds.relaxation import Lines, assumed, lines
+from verify.bounds.relaxed import relaxed
 from verify.branch.domains import Domains, intervals
+from verify.branch.moving import Phases, Slopes
 from verify.branch.problem import Problem
 from verify.floating import TINY, gamma, up
 from verify.proof.multipliers import rounded
@@ -151,40 +153,40 @@ def climbed(
 
     Without ``also`` a form is its clause alone, whose size says nothing: it is measured per unit of ``mix``.
     """
-    pre = intervals(search, domains)
-    bounds = replace(search.bounds, pre=pre)
     alone = not also
     mixes = not alone or start.mix.shape[2] > 1
+    pre, (columns, place), forms = (
+        intervals(search, domains),
+        (search.columns.index, search.columns.place),
+        start.mix.shape[1],
+    )
     fixed = {r: lines(interval, None) for r, interval in pre.items()}
-    index, place = search.columns.index, search.columns.place
-    free = {r: unstable(pre[r]).flatten(1)[:, index[r]].unsqueeze(1) for r in start.alpha}
-    signs = {r: -domains.phase[:, None, place[r]].float() for r in start.beta}
-    away = {r: distance(pre[r], _whole(domains.phase[:, place[r]], index[r], pre[r])) for r in start.beta}
+    slopes = {r: Slopes.of(r, fixed[r], pre[r], columns[r], forms) for r in start.alpha}
+    phases = {r: Phases.of(r, domains.phase[:, place[r]], pre[r], columns[r], forms) for r in start.beta}
+    C, d, held = search.C[domains.clause], search.d[domains.clause], search.rows[domains.clause].unsqueeze(1)
 
-    def form(parameters: Sequence[Tensor]) -> Tensor:
+    def ascend(parameters: Sequence[Tensor], last: bool) -> tuple[Tensor, list[Tensor]]:
         alphas = dict(zip(start.alpha, parameters, strict=False))
         betas = dict(zip(start.beta, parameters[len(start.alpha) :], strict=False))
         mix = parameters[-1] if mixes else start.mix
-        at = dict(fixed)
-        for r, alpha in alphas.items():
-            line = fixed[r]
-            flat = line.lower.flatten(2)
-            slope = torch.where(free[r], alpha, flat[:, :, index[r]])
-            whole = flat.expand(-1, alpha.shape[1], -1).index_copy(2, index[r], slope)
-            at[r] = Lines(whole.unflatten(2, line.lower.shape[2:]), line.upper, line.intercept)
-        for r, beta in betas.items():
-            shape = pre[r].lower.shape[1:]
-            empty = beta.new_zeros(*beta.shape[:2], pre[r].lower[0].numel())
-            multiplier = empty.index_copy(2, index[r], beta * signs[r]).unflatten(2, shape)
-            at[r] = replace(at[r], multiplier=multiplier, distance=away[r])
+        at = fixed | {r: slopes[r].lines(alpha) for r, alpha in alphas.items()}
+        at |= {r: phases[r].added(at[r], beta) for r, beta in betas.items()}
         rows = mixed_rows(search, domains.clause, mix, also or {})
-        found = backward(search.network, search.region, bounds, rows, at)
-        return found / mix.sum(2).clamp(min=1e-6) if alone and mixes else found
+        found = relaxed(search.network, search.region, rows, at)
+        lower = found.lower / mix.sum(2).clamp(min=1e-6) if alone and mixes else found.lower
+        if last:
+            return lower, []
+        gradients = [slopes[r].gradient(found, alpha) for r, alpha in alphas.items()]
+        gradients += [phases[r].gradient(found, beta) for r, beta in betas.items()]
+        if mixes:
+            each = (found.start @ C.transpose(1, 2) + d.unsqueeze(1)) * held
+            gradients.append(each - lower.unsqueeze(2) if alone else each)
+        return lower, gradients
 
     parameters = [Parameter(alpha) for alpha in start.alpha.values()]
     parameters += [Parameter(beta, 0.0, torch.inf) for beta in start.beta.values()]
     parameters += [Parameter(start.mix, 0.0, torch.inf, start.pace)] if mixes else []
-    best, _ = climb(form, parameters, ascent, enough=enough)
+    best, _ = climb(ascend, parameters, ascent, enough=enough)
     alphas, betas = best[: len(start.alpha)], best[len(start.alpha) : len(start.alpha) + len(start.beta)]
     return Proposal(
         dict(zip(start.alpha, alphas, strict=True)),

@@ -17,6 +17,7 @@ from verify.bounds.progressive import progressive
 from verify.branch.bounding import bound, mixed_rows, row_room
 from verify.branch.domains import Domains
 from verify.branch.inputs import worth_splitting_inputs
+from verify.branch.narrow import narrowed
 from verify.branch.outcome import Limits, Outcome
 from verify.branch.parts import by_recorded_parts
 from verify.branch.problem import Problem, problem_of
@@ -190,7 +191,7 @@ def _refuted(problem: Problem, bounds: Bounds, record: Recorder | None) -> Tenso
 
 def _searched(problem: Problem, domains: Domains, stage: Stage) -> Outcome:
     """The stages that work on domains, from the roots of the clauses that are open."""
-    effort, count = stage.effort, problem.count + len(domains)
+    effort, count, problem = stage.effort, problem.count + len(domains), narrowed(problem)
     search = problem.to_search()
     domains, witness = _rooted(problem, search, domains, stage, stage.ascent(40))
     if witness is None and len(domains):

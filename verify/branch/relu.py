@@ -49,13 +49,16 @@ class Branched:
     """What a search leaves: the domains still open (none: every clause was decided), and a counterexample if one was met.
 
     ``reason`` says why domains are open: ``timeout``, ``memory``, ``work``, or ``leaf`` (domains without unstable neurons that
-    not even a linear program decided: their margin is zero up to rounding).
+    not even a linear program decided: their margin is zero up to rounding). ``bounded``: how many
+    domains were; ``splits`` (K,): how many were split, by clause; ``work``: what that took (see :class:`Effort`).
     """
 
     open: Domains
     counterexample: PropertyCounterexample | None
     reason: str
     bounded: int
+    splits: Tensor
+    work: float
 
 
 @dataclass
@@ -69,6 +72,7 @@ class _Search:
     effort: Effort
     leaves: list[Domains]
     interrupted: Callable[[], bool]
+    splits: Tensor
     bounded: int = 0
     splitting: float = 0.0
     tightening: float = 0.0
@@ -90,7 +94,7 @@ def by_relu_splits(
     Every so often the intervals of the worst domains are tightened instead. ``interrupted`` is asked between batches, and
     ends the search as the end of its ``work`` does.
     """
-    search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted)
+    search = _Search(problem, problem.to_search(), limits, confirm, effort, [], interrupted, torch.zeros(problem.count))
     widest = sum(math.prod(node.shape) for node in problem.network.nodes)
     size = max(1, min(effort.most, effort.batch_bytes // (8 * widest)))
     pool, reason = Pool(_without_leaves(search, start.where(~(start.lower > 0)))), ""
@@ -106,7 +110,7 @@ def by_relu_splits(
     open_ = joined([open_, *search.leaves]) if search.leaves else open_
     if len(open_) and not reason:
         reason = "leaf"
-    return Branched(open_, search.witness, reason, search.bounded)
+    return Branched(open_, search.witness, reason, search.bounded, search.splits, search.splitting + search.tightening)
 
 
 def _stopped(search: _Search, pool: Pool) -> str:
@@ -135,6 +139,7 @@ def _halved(search: _Search, domains: Domains) -> Domains:
     if search.limits.left() <= 0:
         return domains  # bounding the halves takes longer than looking at them
     halves = halved(search.problem, domains, columns)
+    search.splits += torch.bincount(domains.clause, minlength=search.problem.count)
     search.splitting += len(halves) * (search.effort.steps + search.effort.trials)
     return _bounded(search, halves)
 

@@ -41,6 +41,10 @@ class Strong:
     work: float = 0.0
     witness: PropertyCounterexample | None = None
     leaves: list[Domains] = field(default_factory=list)
+    splits: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.splits = torch.zeros(self.problem.count)
 
     def run(self, work: float) -> Branched:
         """Go on for ``work`` steps of rows, or until all is decided; depth first.
@@ -67,6 +71,8 @@ class Strong:
             self.witness,
             reason,
             self.bounded,
+            self.splits,
+            self.work,
         )
 
     def without(self, clauses: torch.Tensor) -> None:
@@ -90,6 +96,7 @@ class Strong:
         """Halve the domains; tighten and bound the halves while that pays; keep what stays open."""
         halves = halved(self.problem, domains, tried(self.copy, domains, TRIALS, self.limits))
         memory = memory.select(torch.arange(len(domains)).repeat(2))
+        self.splits = self.splits + torch.bincount(domains.clause, minlength=self.problem.count)
         self.work += len(halves) * (self.effort.steps + TRIALS)
         now, memory = self._bounded(halves, memory)
         while len(now) and self.witness is None and self.limits.left() > 0:

@@ -19,6 +19,7 @@ from verify.branch.domains import Domains, implied, intervals
 from verify.branch.problem import Problem
 
 MEMORY_BYTES = 512 * 2**20
+LEAST = 0.01  # of its pace: the weight of the rows that a search starts with, since without any it would not see their lines
 GAIN = 0.005  # of an interval's width: what a recorded bound must take off it
 
 
@@ -166,8 +167,12 @@ def _both(work: _Work, domains: Domains, some: Tensor, r: int, columns: Tensor) 
     start = _fresh(search, part, 2 * count) if start is None else start
     pre = intervals(search, part)[r]
     phased = {k for k, where in search.columns.place.items() if bool((part.phase[:, where] != 0).any())}
+    pace = _pace(search, part, pre, neurons)
     start = replace(
-        start, beta={k: b for k, b in start.beta.items() if k in phased}, pace=_pace(search, part, pre, neurons)
+        start,
+        beta={k: b for k, b in start.beta.items() if k in phased},
+        mix=torch.maximum(start.mix, LEAST * pace),
+        pace=pace,
     )
     found = climbed(search, part, start, work.ascent, also={node: one_hot.float()})
     if problem.tree is not None:
