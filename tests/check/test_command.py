@@ -33,7 +33,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 CASES = [
     ("good", "network", 0, "ACCEPTED"),
-    ("lemma dropped", "network", 1, "REJECTED\nstep 4 (refute): clause 1: the derived bound is -1.75"),
+    ("lemma dropped", "network", 1, "REJECTED\nstep 3 (tree): part 0: the derived bound is -1.75"),
     ("margin raised", "network", 1, "REJECTED\nclause 0: derived margin"),
     ("damaged", "network", 2, "UNREADABLE\n"),
     ("good", "other", 2, "UNREADABLE\nthe network is neither"),
@@ -63,7 +63,7 @@ def test_json_has_the_derived_numbers(files: dict[str, str], capsys: pytest.Capt
     assert main([files["good"], "--network", files["network"], "--json", "--arithmetic", "exact"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["margins"] == {"0": 1.0}
-    assert (report["semantics"], report["arithmetic"], report["lemmas"], report["leaves"]) == ("real", "exact", 2, 2)
+    assert (report["semantics"], report["arithmetic"], report["lemmas"], report["leaves"]) == ("real", "exact", 3, 2)
 
 
 def test_a_limit_of_bytes_is_kept(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:

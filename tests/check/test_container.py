@@ -133,7 +133,7 @@ def test_documents_with_values_of_any_kind_raise_nothing() -> None:
         {},
         [[]],
         {"0": {}},
-        {"0": {"at": "#0", "value": "#0"}},
+        {"at": "#0", "value": "#0"},
     ]
     file = example()
     paths = list(places(file.document))

@@ -1,4 +1,4 @@
-"""The claim of a certificate: its network, region, clauses and margins, checked for form and put into words."""
+"""The claim of a certificate: its network, regions, clauses and margins, checked for form and put into words."""
 
 from __future__ import annotations
 
@@ -8,82 +8,84 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from verify.check.forms import Numbers, Whole, read, require
+from verify.check.forms import Numbers, read, require
 
 Array = NDArray[Any]
-_FORM = {
-    "network": {"identity": str, "file?": str},
-    "semantics": {"real", "float32"},
-    "regions": [dict],  # each is read when a step enters it
-    "region_of": Numbers("I32", "clauses", 0, "regions"),
-    "rows": Numbers("I32", "clauses", 1),
-    "C": Numbers("F64", "rows outputs"),
-    "d": Numbers("F64", "rows"),
-    "label?": Whole(0, "outputs"),
-    "margins": Numbers("F32", "clauses", 0),
+_CLAIM = {"network": {"identity": str, "file?": str}, "semantics": {"real", "float32"}, "label?": int, "parts": list}
+_MEANING = {
+    "real": "as the function that its stored numbers define in real arithmetic",
+    "float32": "as executed in IEEE float32, in any order of summation, for float32 inputs",
 }
 
 
 @dataclass(frozen=True)
-class Claim:
-    """No x of the region ``regions[region_of[k]]`` satisfies clause k: ``C[j] f(x) + d[j] <= 0`` in every row j of ``rows(k)``."""
+class Part:
+    """No x of ``region`` satisfies a clause: ``C[j] f(x) + d[j] <= 0`` in each of its rows j. ``rows``: how many each has."""
 
-    float32: bool
-    regions: list[Any]
-    region_of: list[int]
-    starts: Array  # (K + 1,): where each clause's rows begin
+    region: Any  # is read when it is the part's turn
+    rows: Array
     C: Array
     d: Array
-    label: int | None
-    margins: Array
+    margins: Array  # as claimed, by clause
 
-    def rows(self, clause: int) -> slice:
-        """Where the rows of one clause are."""
-        return slice(int(self.starts[clause]), int(self.starts[clause + 1]))
+
+@dataclass(frozen=True)
+class Claim:
+    """Clauses are numbered through all parts. With a label there is one part, against all other labels."""
+
+    about: str
+    semantics: str
+    label: int | None
+    parts: list[Part]
 
     def name(self, clause: int) -> str:
         """The clause, as reasons and words call it."""
         return f"clause {clause}" + ("" if self.label is None else f" (target {clause + (clause >= self.label)})")
 
+    def words(self, regions: list[str], margins: dict[int, float]) -> str:
+        """What was proved, for a reader who has not seen the file: ``regions`` in words, and ``margins`` as derived."""
+        lines = [f"The network {self.about},\n{_MEANING[self.semantics]},"]
+        lines += ["satisfies no clause:" if self.label is None else f"gives label {self.label} the largest output:"]
+        clause = 0
+        for number, (part, region) in enumerate(zip(self.parts, regions, strict=True)):
+            lines.append(f"region {number}, {region}")
+            for clause in range(clause, clause + len(part.rows)):
+                derived = margins.get(clause, 0.0)
+                found = f"margin at least {derived!r}" if derived > 0 else "refuted, with no number derived"
+                lines.append(f"  {self.name(clause)}: {found}")
+            clause += 1
+        return "\n".join(lines)
 
-def read_claim(entry: dict[str, Any], outputs: int, kind: str, digest: str) -> Claim:
+
+def read_claim(entry: Any, outputs: int, kind: str, digest: str) -> Claim:
     """The claim of a certificate, for a network with so many outputs whose ``identity`` or ``file`` has this SHA-256."""
-    listed = entry.get("regions")
-    given = read(_FORM, entry, "the claim", {"outputs": outputs, "regions": len(listed) if type(listed) is list else 0})
+    given = read(_CLAIM, entry, "the claim")
     word, claimed = {"identity": "network"}.get(kind, kind), given["network"].get(kind)
     require(claimed == digest, f"the claim is about the {word} {claimed!r:.80}, this one is {digest}")
-    rows, C, d, region_of = given["rows"], given["C"], given["d"], given["region_of"].tolist()
-    regions, label = given["regions"], given.get("label")
-    require(set(region_of) == set(range(len(regions))) and regions, "region_of leaves a region out, or there is none")
-    starts = np.concatenate([[0], np.cumsum(rows, dtype=np.int64)])
-    require(starts[-1] == len(d), f"C and d have {len(d)} rows, and the clauses {starts[-1]}")
-    several = np.flatnonzero((rows > 1) & (given["margins"] != 0))
-    require(not len(several), f"clause {several[:1]} has several rows, and a margin is claimed for it")
+    parts, label = (
+        [_part(part, f"part {k} of the claim", outputs) for k, part in enumerate(given["parts"])],
+        given.get("label"),
+    )
+    require(parts, "the claim has no parts")
     if label is not None:
-        require(len(regions) == 1, f"a label, and {len(regions)} regions")
-        every = (rows == 1).all() and len(C) == outputs - 1
-        good = every and (np.delete(np.eye(outputs)[label] - np.eye(outputs), label, axis=0) == C).all() and not d.any()
+        require(
+            0 <= label < outputs and len(parts) == 1, f"label {label} of {outputs} outputs, and {len(parts)} regions"
+        )
+        C = np.delete(np.eye(outputs)[label] - np.eye(outputs), label, axis=0)
+        good = np.array_equal(parts[0].C, C) and (parts[0].rows == 1).all() and not parts[0].d.any()
         require(good, f"C and d are not those of label {label} against all others, in increasing order")
-    return Claim(given["semantics"] == "float32", regions, region_of, starts, C, d, label, given["margins"])
+    about = f"whose identity is {digest}" if kind == "identity" else f"in the file with the SHA-256 {digest}"
+    return Claim(about, given["semantics"], label, parts)
 
 
-def in_words(claim: Claim, network: str, regions: list[str], margins: dict[int, float]) -> str:
-    """What was proved, for a reader who has not seen the file: ``regions`` in words, ``margins`` as they were derived."""
-    real = "as the function that its stored numbers define in real arithmetic"
-    meaning = "as executed in IEEE float32, in any order of summation, for float32 inputs" if claim.float32 else real
-    if claim.label is not None:
-        lines = [
-            f"For {regions[0]},",
-            f"{network}\n({meaning})",
-            f"gives label {claim.label} a larger output than every other label.",
-        ]
-    else:
-        lines = [f"{network}\n({meaning})", "satisfies, in each region, none of its clauses:"]
-        for number, region in enumerate(regions):
-            clauses = ", ".join(str(k) for k, owner in enumerate(claim.region_of) if owner == number)
-            lines.append(f"  region {number}, {region}: clauses {clauses}")
-    for clause in range(len(claim.margins)):
-        derived = margins.get(clause, 0.0)
-        found = f"margin at least {derived!r}" if derived > 0 else "refuted, with no number derived"
-        lines.append(f"  {claim.name(clause)}: {found}")
-    return "\n".join(lines)
+def _part(entry: Any, what: str, outputs: int) -> Part:
+    form = {"rows": Numbers("I32", (None,), 1), "C": Numbers("F64", (None, outputs)), "d": Numbers("F64", (None,))}
+    part = Part(**read({"region": dict, **form, "margins": Numbers("F32", (None,), 0)}, entry, what))
+    rows, count = int(part.rows.sum()), len(part.rows)
+    require(count and count == len(part.margins), f"{what} has {count} clauses and {len(part.margins)} margins")
+    require(
+        len(part.C) == len(part.d) == rows,
+        f"{what} has {len(part.C)} and {len(part.d)} rows of C and d, and clauses {rows}",
+    )
+    require(not part.margins[part.rows > 1].any(), f"{what} claims a margin of a clause of several rows")
+    return part

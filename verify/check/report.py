@@ -9,13 +9,13 @@ from importlib import import_module
 import numpy as np
 
 from verify.check.arithmetic import arithmetic_called
-from verify.check.claim import in_words, read_claim
+from verify.check.claim import read_claim
 from verify.check.container import MAGIC, MAX_BYTES, decompressed, read_container
-from verify.check.forms import Rejected, Unreadable, read
+from verify.check.forms import Rejected, Unreadable, read, require
 from verify.check.network import Node, build
-from verify.check.steps import run_steps
+from verify.check.steps import begun
 
-_MADE_BY = {"program": str, "version?": str}
+_DOCUMENT = {"claim": dict, "steps": list, "made_by": {"program": str, "version?": str}}
 
 
 @dataclass(frozen=True)
@@ -57,21 +57,32 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
         nodes, kind, digest = read_network(network, max_bytes)
     except Rejected as reason:
         raise Unreadable(f"the network: {reason}") from None
-    document = read({"claim": dict, "steps": list, "made_by": _MADE_BY}, document, "the document", {})
-    claim = read_claim(document["claim"], nodes[-1].size, kind, digest)
-    proof = run_steps(numbers, nodes, claim, document["steps"])
-    about = f"the network {'whose identity is' if kind == 'identity' else 'in the file with the SHA-256'} {digest}"
-    semantics, margins = "float32" if claim.float32 else "real", dict(sorted(proof.margins.items()))
+    document = read(_DOCUMENT, document, "the document")
+    claim, steps = read_claim(document["claim"], nodes[-1].size, kind, digest), document["steps"]
+    require(
+        len(steps) == len(claim.parts), f"there are steps of {len(steps)} parts, and the claim has {len(claim.parts)}"
+    )
+    regions, margins, lemmas, leaves, clause = list[str](), dict[int, float](), 0, 0, 0
+    for part, own in zip(claim.parts, steps, strict=True):
+        proof = begun(numbers, nodes, part, claim.semantics == "float32")
+        proof.run(own)
+        regions, lemmas, leaves = [*regions, proof.region.words], lemmas + proof.lemmas, leaves + proof.leaves
+        for k, claimed in enumerate(part.margins.tolist()):
+            name, lower = claim.name(clause), proof.lower(k)
+            require(k in proof.refuted or (lower > 0).any(), f"{name} is not refuted by any step")
+            require(claimed == 0 or lower[0] >= claimed, f"{name}: derived margin {lower[0]}, claimed {claimed!r}")
+            margins |= {clause: float(lower[0])} if len(lower) == 1 and lower[0] > 0 else {}
+            clause += 1
     return Report(
         True,
         "every clause is refuted",
-        words=in_words(claim, about, proof.words, margins),
+        words=claim.words(regions, margins),
         margins=margins,
         network=digest,
-        semantics=semantics,
+        semantics=claim.semantics,
         arithmetic=arithmetic,
-        lemmas=proof.lemmas,
-        leaves=proof.leaves,
+        lemmas=lemmas,
+        leaves=leaves,
     )
 
 
@@ -79,7 +90,7 @@ def read_network(data: bytes, max_bytes: int = MAX_BYTES) -> tuple[list[Node], s
     """The nodes of a file, and its hash: the identity of a network file, or that of ``data``, which is another file."""
     raw = decompressed(data, max_bytes)
     if raw[:8] == MAGIC:
-        nodes = read({"nodes": list}, read_container(raw, "reluproof network"), "the document", {})["nodes"]
+        nodes = read({"nodes": list}, read_container(raw, "reluproof network"), "the document")["nodes"]
         return build(nodes), "identity", sha256(raw).hexdigest()
     try:
         nodes = import_module("verify.check.onnx_reader").read(raw, limit=max_bytes)
