@@ -71,7 +71,7 @@ UNREADABLE = {
     "JSON that is nested deeply": (container('{"a":' + "[" * 200000), "RecursionError"),
     "JSON of many values": (container('{"a":[' + "0," * 2**20), "over 1048576 JSON values"),
     "a zlib stream cut short": (zlib.compress(GOOD)[:-5], "cut short"),
-    "bytes after a zlib stream": (zlib.compress(GOOD) + b"x", "bytes follow the compressed stream"),
+    "bytes after a zlib stream": (zlib.compress(GOOD) + b"x", "or bytes follow it"),
     "a damaged zlib stream": (zlib.compress(GOOD)[:40] + b"1234" + zlib.compress(GOOD)[44:], "is damaged"),
     "compressed text": (zlib.compress(b"text"), "not a container"),
     "compressed twice": (zlib.compress(zlib.compress(GOOD)), "not a container"),

@@ -277,7 +277,7 @@ def test_a_file_that_says_more_than_is_read_is_refused(name):
         (b"\x08\x01" * 600_000, "fields and integers"),
         (b"\x1f\x8b\x08", "cut short"),
         (b"\x1f\x8bxxxxxxxxxxxx", "stream is damaged"),
-        (gzip.compress(b"", mtime=0) + b"x", "bytes follow"),
+        (gzip.compress(b"", mtime=0) + b"x", "bytes follow it"),
         (gzip.compress(bytes(1 << 21), mtime=0), "over the limit of 1048576 bytes"),
         (bytes(1 << 21), "over the limit of 1048576 bytes"),
     ],

@@ -27,7 +27,6 @@ with suppress(ImportError):
 class Arithmetic:
     """What the rules ask of numbers. ``tiny`` is over any error of underflow of one operation, by a factor of 2^50."""
 
-    name: str
     exact: bool
     unit: float
     tiny: float
@@ -40,26 +39,24 @@ class Arithmetic:
         flat = [_rational(*item.as_integer_ratio()) for item in np.ravel(x).astype(np.float64).tolist()]
         return np.array([*flat, None], dtype=object)[:-1].reshape(np.shape(x))
 
-    def ends(self, x: Any, side: int) -> Any:
-        """float64 numbers at most ``x`` for side -1, at least ``x`` for side 1."""
+    def lower(self, x: Any) -> Any:
+        """float64 numbers that are at most ``x``."""
         if not self.exact:
             return x
-        return np.array([rounded(q, side) for q in np.ravel(x).tolist()], dtype=np.float64).reshape(np.shape(x))
+        return np.array([below(q) for q in np.ravel(x).tolist()], dtype=np.float64).reshape(np.shape(x))
 
 
-ARITHMETICS = {
-    a.name: a for a in (Arithmetic("float64", False, 2**-53, 2**-1022, 8), Arithmetic("exact", True, 0, 0, 256))
-}
+ARITHMETICS = {"float64": Arithmetic(False, 2**-53, 2**-1022, 8), "exact": Arithmetic(True, 0, 0, 256)}
 
 
-def rounded(q: Any, side: int) -> float:
-    """The float64 next to a rational number: at most it for side -1, at least it for side 1."""
+def below(q: Any) -> float:
+    """The largest float64 that is at most a rational number."""
     top, bottom = (int(q.p), int(q.q)) if hasattr(q, "p") else (q.numerator, q.denominator)
     try:
         nearest = top / bottom  # Python's division of integers rounds correctly
         p, r = nearest.as_integer_ratio()
-        if side * (top * r - p * bottom) > 0:  # the nearest is on the wrong side
-            nearest = float(np.nextafter(nearest, side * np.inf))
+        if p * bottom > top * r:
+            nearest = float(np.nextafter(nearest, -np.inf))
             nearest.as_integer_ratio()
     except OverflowError:  # infinity is no ratio
         raise Rejected("a derived number is beyond float64") from None
@@ -70,9 +67,9 @@ def arithmetic_called(name: str) -> Arithmetic:
     """The arithmetic; float64 only on a processor that keeps subnormal numbers and rounds to nearest. Raises `Unreadable`."""
     if name not in ARITHMETICS:
         raise Unreadable(f"arithmetic {name!r}; there are {', '.join(ARITHMETICS)}")
-    small, unit = np.array([2.0**-1022, 0.0]), np.array([1.0, -1.0])
+    small, one = np.array([2.0**-1022, 0.0]), np.array([1.0, -1.0])
     kept = (small * 0.5)[0] == (small[None] @ np.array([0.5, 0.0]))[0] == 2.0**-1023
-    nearest = (unit * (1 + 2**-53) == unit).all() and (unit + unit * 2**-53 == unit).all() and 1 - unit[0] * 2**-54 == 1
+    nearest = (one * (1 + 2**-53) == one).all() and (one + one * 2**-53 == one).all() and 1 - one[0] * 2**-54 == 1
     if name == "float64" and not (kept and nearest):
         raise Unreadable(
             "this processor flushes subnormal numbers or does not round to nearest; use --arithmetic exact"

@@ -6,9 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
+
+Array: TypeAlias = NDArray[Any]
 
 
 class Rejected(Exception):
@@ -35,53 +38,46 @@ class Numbers:
     high: float = np.inf
 
 
-def read(forms: Mapping[str, Any], value: Any, what: str) -> dict[str, Any]:
-    """The entries of an object, by key. Keys with a question mark may be absent; no others are allowed.
-
-    A form is `Numbers`, a range (an integer in it), a set of texts, Fraction (an exact number as text), such forms by key, or a type.
-    """
-    require(type(value) is dict, f"{what} is not an object")
-    for key in value:
-        require(key in forms or f"{key}?" in forms, f"{what} has an unknown key {key!r:.40}")
-    for key in forms:
-        require(key in value or key[-1] == "?", f"{what} has no key {key!r}")
-    given = {key.rstrip("?"): form for key, form in forms.items() if key.rstrip("?") in value}
-    return {key: _read(form, value[key], f"{key} of {what}") for key, form in given.items()}
-
-
-def chosen(table: Mapping[str, Any], value: Any, key: str, what: str) -> Any:
-    """The entry of ``table`` for what an object names under ``key``."""
-    name = value.get(key) if type(value) is dict else None
+def chosen(table: Mapping[str, Any], key: str, value: Any, what: str) -> tuple[str, dict[str, Any]]:
+    """What an object names under ``key``, and its other entries, whose forms ``table`` has under that name."""
+    name: Any = value.get(key) if type(value) is dict else None
     require(type(name) is str and name in table, f"{key} of {what} is {name!r:.40}, not one of {', '.join(table)}")
-    return table[name]
+    return name, read(table[name], {k: item for k, item in value.items() if k != key}, f"{what} ({name})")
 
 
-def _read(form: Any, value: Any, what: str) -> Any:
-    told = f"{what} is {value!r:.80}, not"
+def read(form: Any, value: Any, what: str) -> Any:
+    """The value, if it has the form: `Numbers`, a range (an integer in it), a set of texts, Fraction (an exact number as text),
+    a type, or forms by key, of which those with a question mark may be absent; there are no other keys then.
+    """
     if isinstance(form, dict):
-        return read(form, value, what)
+        require(type(value) is dict, f"{what} is not an object")
+        for key in value:
+            require(key in form or f"{key}?" in form, f"{what} has an unknown key {key!r:.40}")
+        for key in form:
+            require(key in value or key[-1] == "?", f"{what} has no key {key!r}")
+        given = {key.rstrip("?"): inner for key, inner in form.items() if key.rstrip("?") in value}
+        return {key: read(inner, value[key], f"{key} of {what}") for key, inner in given.items()}
     if isinstance(form, Numbers):
-        require(isinstance(value, np.ndarray), f"{told} an array of the file")
-        dtype, shape = (
-            value.dtype.kind.upper() + str(8 * value.dtype.itemsize),
-            zip(form.shape, value.shape, strict=False),
-        )
+        if not isinstance(value, np.ndarray):
+            raise Rejected(f"{what} is {value!r:.80}, not an array of the file")
+        dtype = value.dtype.kind.upper() + str(8 * value.dtype.itemsize)
         require(dtype in form.dtypes.split(), f"{what} is {dtype}, not {form.dtypes.replace(' ', ' or ')}")
-        fits = len(form.shape) == value.ndim and all(n in (None, size) for n, size in shape)
-        require(fits, f"{what} has the shape {value.shape}, not {form.shape}")
-        if dtype[0] != "U":  # unsigned integers are fractions of the largest, which are from 0 to 1
-            for at in np.argwhere(~(np.isfinite(value) & (value >= form.low) & (value <= form.high)))[:1].tolist():
-                entry = value[tuple(at)]
-                raise Rejected(
-                    f"{what} has the entry {entry} at {at}, not a finite number from {form.low} to {form.high}"
-                )
+        fits = [n in (None, size) for n, size in zip(form.shape, value.shape, strict=False)]
+        good = len(form.shape) == value.ndim and all(fits)
+        require(good, f"{what} has the shape {value.shape}, not {form.shape}")
+        low, high = (
+            (0, np.inf) if dtype[0] == "U" else (form.low, form.high)
+        )  # unsigned ones are fractions of the largest
+        for at in np.argwhere(~(np.isfinite(value) & (value >= low) & (value <= high)))[:1].tolist():
+            raise Rejected(f"{what} has the entry {value[tuple(at)]} at {at}, not a finite number from {low} to {high}")
     elif isinstance(form, range):
-        require(type(value) is int and value in form, f"{told} an integer from {form.start} to {form.stop - 1}")
+        good = type(value) is int and value in form
+        require(good, f"{what} is {value!r:.80}, not an integer from {form.start} to {form.stop - 1}")
     elif isinstance(form, set):
-        require(type(value) is str and value in form, f"{told} one of {', '.join(sorted(form))}")
+        require(type(value) is str and value in form, f"{what} is {value!r:.80}, not one of {', '.join(sorted(form))}")
     elif form is Fraction:
-        good = type(value) is str and len(value) <= 2000 and re.fullmatch(r"-?\d+(\.\d+|/0*[1-9]\d*)?", value, re.ASCII)
-        require(good, f'{told} a number such as "0.1", "8/255" or "-3"')
+        match = type(value) is str and len(value) <= 2000 and re.fullmatch(r"-?\d+(\.\d+|/0*[1-9]\d*)?", value, re.ASCII)
+        require(match, f'{what} is {value!r:.80}, not a number such as "0.1", "8/255" or "-3"')
         return Fraction(value)
     else:
         require(type(value) is form, f"{what} is of type {type(value).__name__}, not {form.__name__}")

@@ -7,23 +7,22 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from verify.check.forms import Numbers, Rejected, chosen, read, require
+from verify.check.forms import Array, Numbers, Rejected, chosen, require
 
-Array = NDArray[Any]
-MAX_SIZE = 2**25  # of all values, of what linear nodes read of them, and of their windows, together
-_FLOATS, _SIZES = "F64 F32", range(1, MAX_SIZE + 1)
+MAX_SIZE = 2**25  # entries of all values, of what nodes read of them, and of their windows, together
+_ONE, _THREE, _FLOATS = (None,), (None, None, None), "F64 F32"
+_BIAS = {"bias?": Numbers(_FLOATS, _ONE), "bias_error?": Numbers(_FLOATS, _ONE, 0), "weight_ulps?": range(2**20 + 1)}
 _LINEAR = {
-    "inputs": list,
     "taps": Numbers("I32", (None, None), 0),
-    "bases": Numbers("I32", (None,), -1),
-    "weight?": Numbers(_FLOATS, (None, None, None)),
-    "bias?": Numbers(_FLOATS, (None,)),
-    "weight_ulps?": range(2**20 + 1),
-    "bias_error?": Numbers(_FLOATS, (None,), 0),
+    "bases": Numbers("I32", _ONE, -1),
+    "weight?": Numbers(_FLOATS, _THREE),
 }
-_OPS = {"input": {"size": _SIZES}, "relu": {"inputs": list}, "linear": _LINEAR}
+_OPS = {
+    "input": {"size": range(1, MAX_SIZE + 1)},
+    "relu": {"inputs": list},
+    "linear": {"inputs": list, **_LINEAR, **_BIAS},
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,16 +68,17 @@ class Node:
     def backwards(self, weight: Any, a: Array) -> Array:
         """``a W`` for columns a (size, ...), made of the places p alone at which some coefficient is not 0."""
         groups, terms, places = self.index.shape
-        part = a.reshape(groups, -1, places, a[0].size)
+        part: Array = a.reshape(groups, -1, places, a[0].size)
         live = np.full(places, True) if self.plain else (part != 0).any(axis=(0, 1, 3))
         part = part if live.all() else part[:, :, live]
         if weight is not None:
             part = weight.swapaxes(1, 2) @ part.reshape(groups, part.shape[1], -1)
-        part, out = part.reshape(groups * terms, -1, a[0].size), np.zeros((self.reads + 1, a[0].size), a.dtype)
         if self.plain:
             return part.reshape(self.reads, *a.shape[1:])
-        for entries, row in zip(self.index[:, :, live].reshape(groups * terms, -1), part, strict=True):
-            out[entries] += row  # no entry of v but -1, the last, occurs twice here
+        out = np.zeros((self.reads + 1, a[0].size), a.dtype)
+        rows = part.reshape(groups * terms, -1, a[0].size)
+        for entries, row in zip(self.index[:, :, live].reshape(groups * terms, -1), rows, strict=True):
+            out[entries] += row  # no entry of v occurs twice here; the last is what -1 reads
         return out[:-1].reshape(self.reads, *a.shape[1:])
 
 
@@ -86,42 +86,39 @@ def build(raw: list[Any]) -> list[Node]:
     """The nodes of FORMAT.md, section 2, with arrays in place of their names. Raises `Rejected`."""
     nodes, room = list[Node](), MAX_SIZE
     for j, entry in enumerate(raw):
+        op, given = chosen(_OPS, "op", entry, f"node {j}")
+        inputs = given.pop("inputs", [])
         try:
-            given = read({"op": str, **chosen(_OPS, entry, "op", "it")}, entry, "it")
-            require((given["op"] == "input") == (j == 0), "the input is the first node, and no other")
-            inputs = given.setdefault("inputs", [])
-            known = all(type(i) is int and 0 <= i < j for i in inputs)
-            require(known and (inputs or j == 0), f"inputs are {inputs!r:.80}, not nodes before it")
-            node = made(sum(nodes[i].size for i in inputs), room, **given)
-            room -= node.size + node.reads + node.index.size
+            require((op == "input") == (j == 0), "the input is the first node, and no other")
+            known = all(type(i) is int and 0 <= i < j for i in inputs) and (j == 0 or inputs)
+            require(known and (op == "linear" or len(inputs) < 2), f"inputs are {inputs!r:.80}, not nodes before it")
+            node = made(op, inputs, sum(nodes[i].size for i in inputs), room=room, **given)
         except Rejected as reason:
-            raise Rejected(f"node {j}: {reason}") from None
+            raise Rejected(f"node {j} ({op}): {reason}") from None
+        room -= node.size + node.reads + node.index.size
         nodes.append(node)
     require(nodes, "there are no nodes")
     return nodes
 
 
-def made(reads: int, room: int, op: str, inputs: list[int], taps: Any = None, bases: Any = None, **given: Any) -> Node:
-    """A node by its keys in FORMAT.md, whose inputs have ``reads`` entries, if what it needs is not over ``room`` entries."""
-    if op != "linear":
-        require(len(inputs) < 2, f"inputs are {inputs!r:.80}, not one")
-        taps, bases, size = np.zeros((1, 0)), np.zeros(0), given.pop("size", reads)
-    else:
+def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **given: Any) -> Node:
+    """A node by its keys in FORMAT.md, whose inputs have ``reads`` entries, if it needs no more than ``room`` entries."""
+    rows, size = reads, given.pop("size", reads)
+    taps, bases = given.pop("taps", np.zeros((1, 0), int)), given.pop("bases", np.zeros(0, int))
+    if op == "linear":
         weight = given.get("weight")
         fits = weight is None or weight.shape[::2] == taps.shape
-        require(fits, f"weight has another shape {np.shape(weight)} than taps {taps.shape}")
-        size = (taps.size if weight is None else len(taps) * weight.shape[1]) * len(bases)
-    require(size, "its value is empty")
+        require(fits, f"weight does not fit taps of the shape {taps.shape}")
+        rows = taps.size if weight is None else len(taps) * weight.shape[1]
+        size = rows * len(bases)
     needed = size + reads + taps.size * len(bases)
-    require(needed <= room, f"it needs {needed} entries, of {room} that are left of {MAX_SIZE}")
-    index = taps.astype(np.int64)[:, :, None] + bases.astype(np.int64)
+    require(0 < size and needed <= room, f"its value is empty, or it needs {needed} entries, of {room} that are left")
+    index = taps.astype(np.int64)[:, :, None] + bases
     require((index < reads).all(), f"it reads entries beyond the {reads} of its inputs")
     ordered = np.sort(index, axis=2)
     require((np.diff(ordered) | (ordered[:, :, 1:] < 0)).all(), "a tap reads an entry twice")
-    for key in ("bias", "bias_error"):
-        if key in given:
-            rows, count = max(size // max(len(bases), 1), 1), len(given[key])
-            require(count in (size, rows), f"{key} has {count} entries for a value of {size}")
-            given[key] = given[key].repeat(size // count)
-    arrays = {key: array.astype(np.float64) for key, array in given.items() if key != "weight_ulps"}
-    return Node(op, inputs, size, reads, index, weight_ulps=given.get("weight_ulps", 0), **arrays)
+    for key in given.keys() & {"bias", "bias_error"}:
+        require(len(given[key]) in (size, rows), f"{key} has {len(given[key])} entries for a value of {size}")
+        given[key] = given[key].repeat(size // len(given[key]))
+    given = {key: value if key == "weight_ulps" else value.astype(np.float64) for key, value in given.items()}
+    return Node(op, inputs, size, reads, index, **given)
