@@ -26,6 +26,9 @@ class File:
 
     def named(self, value: Any) -> Any:
         if isinstance(value, np.ndarray):
+            for name, known in self.arrays.items():  # equal arrays are stored once
+                if (known.dtype, known.shape, known.tobytes()) == (value.dtype, value.shape, value.tobytes()):
+                    return name
             self.arrays[f"#{len(self.arrays)}"] = value
             return f"#{len(self.arrays) - 1}"
         if isinstance(value, dict):
