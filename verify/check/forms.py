@@ -76,7 +76,9 @@ def read(form: Any, value: Any, what: str) -> Any:
     elif isinstance(form, set):
         require(type(value) is str and value in form, f"{what} is {value!r:.80}, not one of {', '.join(sorted(form))}")
     elif form is Fraction:
-        match = type(value) is str and len(value) <= 2000 and re.fullmatch(r"-?\d+(\.\d+|/0*[1-9]\d*)?", value, re.ASCII)
+        match = (
+            type(value) is str and len(value) <= 2000 and re.fullmatch(r"-?\d+(\.\d+|/0*[1-9]\d*)?", value, re.ASCII)
+        )
         require(match, f'{what} is {value!r:.80}, not a number such as "0.1", "8/255" or "-3"')
         return Fraction(value)
     else:

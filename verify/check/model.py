@@ -1,11 +1,11 @@
 """The network over a region: the interval of every node, and what its roundings and executions may miss; and frames.
 
-Intervals are ends (2, n, 1, B), of B frames: lower ends, and lower ends of minus the value. A frame has those of the input and of each
-ReLU's argument, one below the other. Every frame is a part of the region, so one error term a node serves all of them.
+Intervals are ends (2, n, 1, B), of B frames: lower ends, and lower ends of minus the value. A frame has those of the input and
+of each ReLU's argument, one below the other. It is a part of the region, so one error term a node serves all frames.
 
-A form with coefficients a on a node's value W v + b that is moved back to v misses by at most ``2 n u |a| (|W| |v| + |b|)``, where n
-is over the number of products and sums that anything is made of, u is 2^-53, and W is 1 at a ReLU and the input: it holds what
-a W and a b, sums with other coefficients, and those in the constant are rounded by. It is paid for at that node, as
+A form with coefficients a on a node's value W v + b that is moved back to v misses by at most ``2 n u |a| (|W| |v| + |b|)``, where
+n is over the number of products and sums that anything is made of, u is 2^-53, and W is 1 at a ReLU and the input: it holds
+what a W and a b, sums with other coefficients, and those in the constant are rounded by. It is paid for at that node, as
 ``|a| . error``; and a value that is propagated through the node pays ``error``.
 """
 
@@ -26,11 +26,10 @@ _BUDGET = 2**23  # bytes of an array of coefficients
 
 @dataclass(frozen=True)
 class Layer:
-    """A node in an arithmetic: its numbers as operands, and the ends of its value over the region."""
+    """A node in an arithmetic: its numbers as operands, its error, and the ends of its value over the region."""
 
     node: Node
     weight: Any
-    absolute: Any  # the magnitudes of the weight
     bias: Any
     error: Any
     ends: Array
@@ -102,7 +101,7 @@ def apply_interval(model: Model, frame: Array, relu: int) -> Array:
     """Rule `interval`: propagate from the outputs of the ReLUs before ``relu`` (and the box) to its argument, and intersect."""
     argument, starts = (
         model.layers[model.relus[relu]].node.inputs[0],
-        {0: -1, **{j: r for r, j in enumerate(model.relus)}},
+        dict(zip([0, *model.relus], model.known, strict=True)),
     )
     needed, values = {argument}, dict[int, Array]()
     for j in range(argument, 0, -1):
@@ -129,32 +128,34 @@ def _propagated(arithmetic: Arithmetic, layer: Layer, ends: Array) -> Array:
     low, high = arithmetic.lift(ends[0]), -arithmetic.lift(ends[1])
     middle = (low + high) / 2  # nearly; the radius is from where it is
     value = layer.node.forwards(layer.weight, middle) + layer.bias
-    spread = layer.node.forwards(layer.absolute, np.maximum(high - middle, middle - low)) + layer.error
+    spread = layer.node.forwards(_magnitudes(layer.weight), np.maximum(high - middle, middle - low)) + layer.error
     found: Array = arithmetic.lower(np.stack([value - spread, -value - spread]))
     return found
 
 
+def _magnitudes(weight: Any) -> Any:
+    return None if weight is None else np.abs(weight)
+
+
 def _layer(arithmetic: Arithmetic, node: Node, ends: Array, gamma: float, float32: bool) -> Layer:
     """The layer of a node whose inputs, one after another, have these ends; the input itself has."""
-    lift, size, weight = arithmetic.lift, magnitude(ends), None if node.weight is None else arithmetic.lift(node.weight)
-    absolute, bias = (
-        None if weight is None else np.abs(weight),
-        0 if node.bias is None else lift(node.bias[:, None, None]),
+    lift, size = arithmetic.lift, magnitude(ends)
+    weight, bias = (
+        None if node.weight is None else lift(node.weight),
+        lift(np.zeros(()) if node.bias is None else node.bias[:, None, None]),
     )
-    product = node.forwards(absolute, lift(size)) if node.op == "linear" else lift(size)
-    total = product + np.abs(bias)
-    error = lift(gamma) * total + lift(node.weight_ulps * 2.0**-53) * product + lift(arithmetic.tiny * (node.fan + 8))
-    error = error if node.bias_error is None else error + lift(node.bias_error[:, None, None])
+    product = node.forwards(_magnitudes(weight), lift(size)) if node.op == "linear" else lift(size)
+    total, missed = product + np.abs(bias), 0.0 if node.bias_error is None else node.bias_error[:, None, None]
+    error = lift(gamma) * total + lift(arithmetic.tiny * (node.fan + 8))
+    error = error + lift(node.weight_ulps * 2.0**-53) * product + lift(missed)
     if float32 and (node.fan or node.op == "relu"):
         relative, flushed = _execution(node, float(size.max()))
-        error = error + (lift(relative) * total + lift(flushed))
+        error = error + lift(relative) * total + lift(flushed)
         most = -float(arithmetic.lower(-(total + error)).min())
         require(most < 3.4e38, f"float32 is claimed, and its value may be as large as {most:.3g}, beyond float32")
-    layer = Layer(node, weight, absolute, bias, error + lift(gamma) * error, ends)  # gamma: of sums with it
-    if node.op == "linear":
-        ends = _propagated(arithmetic, layer, ends)
-    elif node.op == "relu":
-        ends = relu_output(ends, float32)
+    layer = Layer(node, weight, bias, error + lift(gamma) * error, ends)  # the last is for sums of errors
+    if node.op != "input":
+        ends = relu_output(ends, float32) if node.op == "relu" else _propagated(arithmetic, layer, ends)
     require(np.isfinite(ends).all() and not crossed(ends).any(), "the interval of its value is empty or beyond float64")
     return replace(layer, ends=ends)
 

@@ -67,9 +67,9 @@ def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -
             norm = lift(np.nextafter(np.sqrt(-arithmetic.lower(-squares)), np.inf))
         a, reach, size = a - p, lift(region.epsilon) * norm, lift(magnitude(model.layers[0].ends))
         mass = (np.abs(p) * np.abs(centre) + np.abs(a) * size).sum(axis=0) + reach
-        constant = constant + (p * centre).sum(axis=0) - reach - (lift(model.gamma) * mass + lift(arithmetic.tiny))
-    found = arithmetic.lower(constant + least(model, ends, a))
-    return found
+        constant = constant + (p * centre).sum(axis=0) - reach - lift(model.gamma) * mass
+    bounds: Array = arithmetic.lower(constant + least(model, ends, a))
+    return bounds
 
 
 def _search(region: Region, a: Array, lower: Array, upper: Array) -> Array:

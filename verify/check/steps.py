@@ -44,14 +44,17 @@ class Proof:
             "split": {"at": range(places)},
             "tree": {"cut": cut, "row": row, "derive?": list, **given},
         }
-        rules = {"bounds": self._bounds, "assume": self._assume, "split": self._split, "tree": self._tree}
+        rules: dict[str, Any] = {
+            "bounds": self._bounds,
+            "assume": self._assume,
+            "split": self._split,
+            "tree": self._tree,
+        }
         for number, step in enumerate(steps):
             op, entries = chosen(forms, "op", step, f"step {number}")
             try:
-                where = "root" if op == "assume" else "assuming"
-                require(
-                    op == "bounds" or (len(self.frames) == 1) == (op == "assume"), f"it belongs in the {where} frame"
-                )
+                fits = op == "bounds" or (len(self.frames) == 1) == (op == "assume")
+                require(fits, f"it belongs in the {'root' if op == 'assume' else 'assuming'} frame")
                 rules[op](**entries)
             except Rejected as reason:
                 raise Rejected(f"step {number} ({op}): {reason}") from None
@@ -141,27 +144,27 @@ class Proof:
         model, inner, bounds = self.model, frame, np.full(len(row), -np.inf)
         for relu in range(0 if derive is None else len(model.relus)):
             inner = apply_interval(model, inner, relu)
-            unstable = np.flatnonzero((inner[:, model.known[relu]] < 0).all(axis=0).any(axis=(1, 2)))
+            lower, minus_upper = inner[:, model.known[relu]]
+            unstable = np.flatnonzero(((lower < 0) & (minus_upper < 0)).any(axis=(1, 2)))
             if derive and relu in derive:
                 inner = self._tightened(inner, relu, np.concatenate([unstable, ~unstable]), Multipliers({}))
-        asked, box = np.flatnonzero(row >= 0), model.known[-1]
+        asked, box, refuted = np.flatnonzero(row >= 0), model.known[-1], crossed(inner)
         if len(asked):
             part = inner[..., asked]
             a, constant = backward(model, part, {}, (1, len(asked)), chosen.taken(row[asked]))
             bounds[asked] = least = minimum(model, self.region, part, a, constant)[0]
             if self.region.is_box:  # x with a . x + c <= 0 has every a_i x_i at most -least above its smallest
                 room = model.arithmetic.lift(np.maximum(-least, 0.0)) / np.where(a == 0, 1, np.abs(a))
-                reach = np.nextafter(-model.arithmetic.lower(-room), np.inf)
-                clipped = np.nextafter(-part[::-1, box] - reach, -np.inf)
-                helps = np.stack([a < 0, a > 0]) & (least <= 0) & ~crossed(part)
+                clipped = np.nextafter(model.arithmetic.lower(-room) - part[::-1, box], -np.inf)
+                helps = np.stack([a < 0, a > 0]) & (least <= 0) & ~refuted[asked]
                 frame[:, box, :, asked] = np.where(helps, np.maximum(part[:, box], clipped), part[:, box])
-        return crossed(inner) | ((bounds > 0) & (bounds < np.inf)), bounds, frame
+        return refuted | ((bounds > 0) & (bounds < np.inf)), bounds, frame
 
 
 def begun(arithmetic: Arithmetic, nodes: list[Node], part: dict[str, Any], float32: bool) -> Proof:
     """What is known of a part of a claim before any step. The rows of its clauses are the argument of one more ReLU."""
     region, last, size = read_region(part["region"], nodes[0].size), len(nodes) - 1, nodes[-1].size
-    taps = {"taps": np.arange(size)[None], "bases": np.zeros(1, int)}
+    taps: dict[str, Any] = {"taps": np.arange(size)[None], "bases": np.zeros(1, int)}
     rows = made("linear", [last], size, weight=part["C"][None], bias=part["d"], **taps)
     model, root = build_model(arithmetic, [*nodes, rows, made("relu", [last + 1], rows.size)], region.box, float32)
     ends = (model.known[len(model.relus) - 1].start + np.cumsum(part["rows"])).tolist()

@@ -49,7 +49,7 @@ def stored_lines(bounds: Bounds, at: Mapping[int, Lines], most: int) -> dict[int
 def begins(network: Network) -> list[int]:
     """Where a frame has the argument of each ReLU, and at last the rows of the clauses (check/FORMAT.md section 4)."""
     sizes = [math.prod(network.input_shape), *(math.prod(network.nodes[r].shape) for r in network.relus)]
-    return np.cumsum(sizes).tolist()
+    return [int(end) for end in np.cumsum(sizes)]
 
 
 def of_lines(begin: Mapping[int, int], bounds: Bounds, at: Mapping[int, Lines], most: int) -> Multipliers:
