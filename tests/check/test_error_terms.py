@@ -76,10 +76,10 @@ def cancelling(generator: np.random.Generator) -> bool:
 
 
 def cancelling_betas(generator: np.random.Generator) -> bool:
-    """1 - beta is nearly 0, but beta l is not."""
-    x, beta = [generator.normal()], 1 + int(generator.integers(2**20)) * 2.0**-40
-    proofs = begun([INPUT, {"op": "relu", "inputs": [0]}], x, x, [[1.0]])
-    given = Multipliers({"beta": (np.array([1]), np.array([[beta]]))})
+    """Of two ReLUs with one argument: the coefficients nearly cancel, but what they are multiplied with is rounded."""
+    x, beta = [generator.normal()], 1e10 * generator.random()
+    proofs = begun([INPUT, {"op": "relu", "inputs": [0]}, {"op": "relu", "inputs": [0]}], x, x, [[1.0]])
+    given = Multipliers({"beta": (np.array([1, 2]), np.array([[beta, -beta * (1 + 2.0**-30)]]))})
     rounded, exact = (proof.lower_bounds(proofs[1].frames[0], 0, np.array([0]), given) for proof in proofs)
     return bool(rounded[0, 0] > exact[0, 0])
 
