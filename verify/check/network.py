@@ -112,7 +112,7 @@ def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **give
         rows = taps.size if weight is None else len(taps) * weight.shape[1]
         size = rows * len(bases)
     needed = size + reads + taps.size * len(bases)
-    require(0 < size and needed <= room, f"its value is empty, or it needs {needed} entries, of {room} that are left")
+    require(size > 0 and needed <= room, f"its value is empty, or it needs {needed} entries, of {room} that are left")
     index = taps.astype(np.int64)[:, :, None] + bases
     require((index < reads).all(), f"it reads entries beyond the {reads} of its inputs")
     ordered = np.sort(index, axis=2)

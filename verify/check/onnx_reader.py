@@ -11,7 +11,7 @@ import math
 import struct
 from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ _OPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     **{op: (1, 2, {"axes": []}) for op in ("Squeeze", "Unsqueeze")},
     "BatchNormalization": (5, 5, {"epsilon": _EPSILON, "momentum": 0.9, "spatial": 1, "training_mode": 0}),
     "Constant": (0, 0, {"value": np.zeros(0), "value_float": 0.0, "value_int": 0, "value_ints": []}),
-    "Conv": (2, 3, {**_WINDOWS, "auto_pad": b"NOTSET", "group": 1, "kernel_shape": []}),
+    "Conv": (2, 3, {**_WINDOWS, "auto_pad": "NOTSET", "group": 1, "kernel_shape": []}),
     "Dropout": (1, 2, {"ratio": 0.5, "seed": 0}),
     "Flatten": (1, 1, {"axis": 1}),
     "Gemm": (2, 3, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
@@ -71,7 +71,7 @@ def _tensor(t: Message) -> tuple[str, Array]:
     t.where = f"{t.where}, tensor {name!r} of type {kind} and sizes {dims[:MAX_RANK]}"
     known = kind in _DTYPES and len(dims) <= MAX_RANK and all(0 <= d < 1 << 31 for d in dims)
     need(known, t.where, f"FLOAT, DOUBLE, INT32 and INT64 with at most {MAX_RANK} axes are supported")
-    need(not t.take(13) and not any(t.ints(14)), t.where, "its numbers are in another file")
+    need(not t.blobs(13) and not any(t.ints(14)), t.where, "its numbers are in another file")
     raw, dtype = t.one(t.blobs(9), b""), "<" + _DTYPES[kind]
     if not raw and "f" in dtype:
         raw = b"".join(t.blobs(4) or t.blobs(4, 5) if kind == 1 else t.blobs(10) or t.blobs(10, 1))
@@ -87,30 +87,29 @@ def _tensor(t: Message) -> tuple[str, Array]:
 
 def _attribute(a: Message) -> tuple[str, Any]:
     name, kind = a.one(a.texts(1), ""), a.one(a.ints(20), 0)
-    need(kind in (1, 2, 3, 4, 7), a.where, f"attribute {name!r} has type {kind}; 1, 2, 3, 4 and 7 are supported")
-    if kind == 4:
-        value: Any = _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1]
-    elif kind == 7:
-        value = a.ints(8)
-    elif kind == 1:
-        [value] = struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))
-    else:
-        value = a.one(a.ints(3), 0) if kind == 2 else a.one(a.blobs(4), b"")
+    match kind:
+        case 1:
+            [value] = struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))
+        case 2:
+            value = a.one(a.ints(3), 0)
+        case 3:
+            value = a.one(a.texts(4), "")
+        case 4:
+            value = _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1]
+        case 7:
+            value = a.ints(8)
+        case _:
+            raise Unreadable(f"{a.where}: attribute {name!r} has type {kind}; 1, 2, 3, 4 and 7 are supported")
     a.end(13)  # a text; values of another type are left
     return name, value
 
 
-def _reading(at: Array) -> dict[str, Array]:
-    """What reads these entries of a value, one after another; those that occur twice by taps of their own."""
+def _reading(at: Array, *, each: bool = False) -> dict[str, Any]:
+    """The keys that read these entries of a value, one after another; those that occur twice, or ``each``, by a tap of its own."""
     flat = at.reshape(-1).astype(np.int32)
-    read_ = flat[flat >= 0]
-    if len(np.unique(read_)) == len(read_):
-        return {"taps": np.zeros((1, 1), np.int32), "bases": flat}
-    return _each(at)
-
-
-def _each(at: Array) -> dict[str, Array]:
-    return {"taps": (at.reshape(-1, 1) + 1).astype(np.int32), "bases": np.array([-1], np.int32)}
+    if each or len(np.unique(flat[flat >= 0])) < np.count_nonzero(flat >= 0):
+        return {"taps": flat[:, None] + 1, "bases": np.array([-1], np.int32)}
+    return {"taps": np.zeros((1, 1), np.int32), "bases": flat}
 
 
 class _Reader:
@@ -158,7 +157,7 @@ class _Reader:
         self.where, result = "output", self.names.get(outputs[0])
         vector = isinstance(result, Value) and result.at.size == max(result.at.shape)
         self.need(vector, f"{outputs[0]!r} is not a vector that depends on the input")
-        last = self.flat(result)
+        last = self.flat(cast(Value, result))
         live = {last}
         for k in range(last, 0, -1):
             live.update(self.nodes[k]["inputs"] if k in live else ())
@@ -171,7 +170,7 @@ class _Reader:
         empty = Message(b"", entry.where)
         typed = entry.one(entry.one(entry.messages(2, "type"), empty).messages(1, "tensor"), empty)
         axes = typed.one(typed.messages(2, "shape"), empty).messages(1, "axis")
-        shape = [d.one([*d.ints(1), *(None for _ in d.take(2))], None) for d in axes]
+        shape = [d.one([*d.ints(1), *(None for _ in d.blobs(2))], None) for d in axes]
         return entry.one(entry.texts(1), ""), (typed.one(typed.ints(1), 0), shape)
 
     def node(self, n: Message) -> None:
@@ -201,7 +200,6 @@ class _Reader:
 
     def result(self) -> Value | Array:
         """What the node computes: a value of our nodes, or a constant."""
-        first = self.args[0] if self.args else None
         match self.op:
             case "Constant":
                 self.need(len(self.given) == 1, "one value is supported")
@@ -226,11 +224,10 @@ class _Reader:
                 return self.normalised()
             case "Conv":
                 return self.conv()
-        if isinstance(first, np.ndarray):
-            return self.moved(first)
+        if isinstance(self.args[0], np.ndarray):
+            return self.moved(self.args[0])
         at = self.moved(self.value(0).at)
-        self.room(at.shape)
-        return Value(self.value(0).node, at)
+        return Value(self.value(0).node, at.reshape(self.room(at.shape)))
 
     def emit(self, shape: tuple[int, ...], /, *, op: str = "linear", **keys: Any) -> Value:
         """A new node, and its value in this shape."""
@@ -309,16 +306,16 @@ class _Reader:
         )
         return Value(product.node, np.moveaxis(product.at, 0, axis))
 
-    def scaled(self, value: Value, weight: Array, **keys: int) -> Value:
+    def scaled(self, value: Value, weight: Array, **keys: Any) -> Value:
         self.need(np.isfinite(weight).all(), "a factor is not a finite number")
         value = self.spread(value, weight.shape)
         weight = np.broadcast_to(weight, value.at.shape).reshape(-1, 1, 1).copy()
-        return self.emit(value.at.shape, inputs=[value.node], **_each(value.at), weight=weight, **keys)
+        return self.emit(value.at.shape, inputs=[value.node], **_reading(value.at, each=True), weight=weight, **keys)
 
     def shifted(self, value: Value, bias: Array) -> Value:
         """value + bias: by the node that makes the value, once more, if that has no bias yet; else by a node of its own."""
         wide, made = self.spread(value, bias.shape), self.nodes[value.node]
-        given = {"bias": np.broadcast_to(bias, wide.at.shape).reshape(-1).copy()}
+        given: dict[str, Any] = {"bias": np.broadcast_to(bias, wide.at.shape).reshape(-1).copy()}
         if self.plain(wide) and "weight" in made and "bias" not in made:
             return self.emit(wide.at.shape, **made, **given)
         return self.emit(wide.at.shape, inputs=[value.node], **_reading(wide.at), **given)
@@ -374,7 +371,7 @@ class _Reader:
         good = groups > 0 and each * groups == channels and outputs % groups == 0 and min(stride + dilation) > 0
         good = good and kernel in ([], window) and min(pads) >= 0
         self.need(good, f"{self.given} with weights of shape {weight.shape} and a value of shape {value.at.shape}")
-        explicit = auto == b"NOTSET" or (auto == b"VALID" and not any(pads))
+        explicit = auto == "NOTSET" or (auto == "VALID" and not any(pads))
         self.need(explicit, f"'auto_pad' = {auto!r}; only NOTSET, or VALID without pads, are supported")
         high, wide = (n + pads[k] + pads[k + 2] for k, n in enumerate(value.at.shape[2:]))
         self.room((channels, high, wide))
@@ -385,7 +382,11 @@ class _Reader:
         reach = [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
         taps = at[:, : reach[0] + 1 : dilation[0], : reach[1] + 1 : dilation[1]].reshape(groups, -1)
         bases = at[0, : max(high - reach[0], 0) : stride[0], : max(wide - reach[1], 0) : stride[1]]
-        keys = {"taps": taps, "bases": bases.reshape(-1), "weight": weight.reshape(groups, outputs // groups, -1)}
+        keys: dict[str, Any] = {
+            "taps": taps,
+            "bases": bases.reshape(-1),
+            "weight": weight.reshape(groups, outputs // groups, -1),
+        }
         if len(self.args) == 3:
             keys["bias"] = self.constant(2, 1)
             self.need(len(keys["bias"]) == outputs, f"the bias has {len(keys['bias'])} numbers for {outputs} channels")

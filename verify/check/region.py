@@ -73,9 +73,9 @@ def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -
 
 
 def _search(region: Region, a: Array, lower: Array, upper: Array) -> Array:
-    """The best p, by bisection for the multiplier t of the ball: ``a . x + t |x - c|``, for l2 ``t |x - c|^2 / 2``, is smallest over
+    """The best p, by bisection for the multiplier t of the ball: ``a . x + t |x - c|``, with ``t |x - c|^2 / 2`` for l2, is smallest
 
-    the box at an x whose distance from c is epsilon. p is what the ball has to say about a there.
+    over the box at an x whose distance from c is epsilon. p is what the ball has to say about a there.
     """
     c, l2 = region.centre, region.kind == "l2"
     low, high = np.zeros((1, *a.shape[1:])), np.abs(a).max(axis=0, keepdims=True)

@@ -66,7 +66,7 @@ class Proof:
         return found
 
     def lower_bounds(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
-        """Lower bounds (S, B) of the argument of a ReLU at ``neurons``, and for n < 0 of minus that at ``~n``, by rule `backward`."""
+        """Lower bounds (S, B) by rule `backward` of the argument of a ReLU at ``neurons``; for n < 0, of minus that at ``~n``."""
         known, bounds = self.model.known[relu], np.empty((len(neurons), frame.shape[3]))
         at, signs = np.maximum(neurons, ~neurons), np.where(neurons < 0, -1.0, 1.0)[:, None]
         most = max(1, self.model.columns // frame.shape[3])
