@@ -11,18 +11,16 @@ import numpy as np
 from verify.check.forms import Array, Numbers, Rejected, chosen, require
 
 MAX_SIZE = 2**25  # entries of all values, of what nodes read of them, and of their windows, together
-_ONE, _THREE, _FLOATS = (None,), (None, None, None), "F64 F32"
-_BIAS = {"bias?": Numbers(_FLOATS, _ONE), "bias_error?": Numbers(_FLOATS, _ONE, 0), "weight_ulps?": range(2**20 + 1)}
 _LINEAR = {
+    "inputs": list,
     "taps": Numbers("I32", (None, None), 0),
-    "bases": Numbers("I32", _ONE, -1),
-    "weight?": Numbers(_FLOATS, _THREE),
+    "bases": Numbers("I32", (None,), -1),
+    "weight?": Numbers("F64 F32", (None, None, None)),
+    "bias?": Numbers("F64 F32", (None,)),
+    "weight_ulps?": range(2**20 + 1),
+    "bias_error?": Numbers("F64 F32", (None,), 0),
 }
-_OPS = {
-    "input": {"size": range(1, MAX_SIZE + 1)},
-    "relu": {"inputs": list},
-    "linear": {"inputs": list, **_LINEAR, **_BIAS},
-}
+_OPS = {"input": {"size": range(1, MAX_SIZE + 1)}, "relu": {"inputs": list}, "linear": _LINEAR}
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,18 +16,13 @@ from verify.check.model import Model, crossed, magnitude
 
 @dataclass(frozen=True)
 class Region:
-    """``box``: the bounding box, outwards, ends (2, n, 1, 1). l2 and l1 balls are less than their box: they have a centre."""
+    """``box``: the bounding box, outwards, ends (2, n, 1, 1). ``ball``: l2 or l1, where the region is less than all of it."""
 
-    kind: str
+    ball: str
     box: Array
     centre: Array
     epsilon: float
     words: str
-
-    @property
-    def is_box(self) -> bool:
-        """Whether the region is all of its box."""
-        return self.kind in ("box", "linf")
 
 
 def read_region(entry: Any, size: int) -> Region:
@@ -48,7 +43,7 @@ def read_region(entry: Any, size: int) -> Region:
         box = np.array([[below(x) for x in ends] for ends in (lower, minus_upper)])
     box = box.reshape(2, size, 1, 1)
     require(not crossed(box).any(), "the region is empty: an end of its box is below the other")
-    return Region(kind, box, centre[:, None, None], -below(-epsilon), words)
+    return Region("" if kind in ("box", "linf") else kind, box, centre[:, None, None], -below(-epsilon), words)
 
 
 def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -> Array:
@@ -58,11 +53,11 @@ def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -
     ``p . c - epsilon |p|`` in the dual norm. p is found by a search in float64, and is the optimal one up to rounding.
     """
     arithmetic, ends = model.arithmetic, frame[:, model.known[-1]]
-    if not region.is_box:
+    if region.ball:
         lift, found = arithmetic.lift, _search(region, arithmetic.lower(a), ends[0], -ends[1])
         p, centre = lift(np.where(np.isfinite(found), found, 0.0)), lift(region.centre)
         norm = np.abs(p).max(axis=0)
-        if region.kind == "l2":  # the square root of IEEE 754 is rounded correctly
+        if region.ball == "l2":  # the square root of IEEE 754 is rounded correctly
             squares = (p * p).sum(axis=0) + lift(len(p) * arithmetic.tiny)
             norm = lift(np.nextafter(np.sqrt(-arithmetic.lower(-squares)), np.inf))
         a, reach, size = a - p, lift(region.epsilon) * norm, lift(magnitude(model.layers[0].ends))
@@ -73,19 +68,17 @@ def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -
 
 
 def _search(region: Region, a: Array, lower: Array, upper: Array) -> Array:
-    """The best p, by bisection for the multiplier t of the ball: ``a . x + t |x - c|``, with ``t |x - c|^2 / 2`` for l2, is smallest
+    """The best p, by bisection for the multiplier t of the ball: the x in the box at which ``a . x + t |x - c|`` is smallest, or
 
-    over the box at an x whose distance from c is epsilon. p is what the ball has to say about a there.
+    ``a . x + t |x - c|^2 / 2`` for l2, is at a distance of epsilon from c. p is what the ball has to say about a there.
     """
-    c, l2 = region.centre, region.kind == "l2"
+    c, l2, order = region.centre, region.ball == "l2", 2 if region.ball == "l2" else 1
     low, high = np.zeros((1, *a.shape[1:])), np.abs(a).max(axis=0, keepdims=True)
     if l2:
         high = np.sqrt((a * a).sum(axis=0, keepdims=True)) / region.epsilon
     for _ in range(60):
         t = low / 2 + high / 2
         x = np.clip(c - a / t if l2 else np.where(np.abs(a) > t, -np.sign(a) * np.inf, c), lower, upper)
-        distance = (
-            np.sqrt(((x - c) ** 2).sum(axis=0, keepdims=True)) if l2 else np.abs(x - c).sum(axis=0, keepdims=True)
-        )
-        low, high = np.where(distance >= region.epsilon, t, low), np.where(distance >= region.epsilon, high, t)
+        beyond = (np.abs(x - c) ** order).sum(axis=0, keepdims=True) >= region.epsilon**order
+        low, high = np.where(beyond, t, low), np.where(beyond, high, t)
     return high * (c - np.clip(c - a / high, lower, upper)) if l2 else np.clip(a, -high, high)

@@ -97,15 +97,14 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
             require(claimed == 0 or lower[0] >= claimed, f"{name}: derived margin {lower[0]}, claimed {claimed!r}")
             if len(lower) == 1 and lower[0] > 0:
                 margins[clause] = float(lower[0])
-            found = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
-            lines.append(f"  {name}: {found}")
+            said = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
+            lines.append(f"  {name}: {said}")
             clause += 1
     about = f"The network whose {'identity' if kind == 'identity' else 'SHA-256'} is {digest},\n{_MEANING[claim['semantics']]},"
     said = "satisfies no clause" if label is None else f"gives label {label} a larger output than any other label"
     words = "\n".join([about, said, *lines])
-    return Report(
-        True, "every clause is refuted", True, words, margins, digest, claim["semantics"], arithmetic, lemmas, leaves
-    )
+    found: Any = {"words": words, "margins": margins, "network": digest, "semantics": claim["semantics"]}
+    return Report(True, "every clause is refuted", **found, arithmetic=arithmetic, lemmas=lemmas, leaves=leaves)
 
 
 def _part(entry: Any, what: str, outputs: int, label: int | None) -> dict[str, Any]:
@@ -114,13 +113,11 @@ def _part(entry: Any, what: str, outputs: int, label: int | None) -> dict[str, A
     part: dict[str, Any] = read({"region": dict, **form, "margins": Numbers("F32", (None,), 0)}, entry, what)
     rows, C, d, margins = (part[key] for key in ("rows", "C", "d", "margins"))
     require(len(rows) and len(rows) == len(margins), f"{what} has {len(rows)} clauses and {len(margins)} margins")
-    require(
-        len(C) == len(d) == rows.sum(), f"{what} has {len(C)} and {len(d)} rows of C and d, and clauses {rows.sum()}"
-    )
+    good = len(C) == len(d) == rows.sum()
+    require(good, f"{what} has {len(C)} and {len(d)} rows of C and d, and clauses {rows.sum()}")
     require(not margins[rows > 1].any(), f"{what} claims a margin of a clause of several rows")
     if label is not None:
-        require(0 <= label < outputs, f"label {label} of {outputs} outputs")
-        rest = np.delete(np.eye(outputs)[label] - np.eye(outputs), label, axis=0)
-        good = np.array_equal(C, rest) and not d.any() and (rows == 1).all()
+        good = 0 <= label < outputs == len(C) + 1 and (rows == 1).all() and not d.any()
+        good = good and (np.delete(np.eye(outputs)[label] - np.eye(outputs), label, axis=0) == C).all()
         require(good, f"C and d are not those of label {label} against all others, in increasing order")
     return part

@@ -153,7 +153,7 @@ class Proof:
             part = inner[..., asked]
             a, constant = backward(model, part, {}, (1, len(asked)), chosen.taken(row[asked]))
             bounds[asked] = least = minimum(model, self.region, part, a, constant)[0]
-            if self.region.is_box:  # x with a . x + c <= 0 has every a_i x_i at most -least above its smallest
+            if not self.region.ball:  # x with a . x + c <= 0 has every a_i x_i at most -least above its smallest
                 room = model.arithmetic.lift(np.maximum(-least, 0.0)) / np.where(a == 0, 1, np.abs(a))
                 clipped = np.nextafter(model.arithmetic.lower(-room) - part[::-1, box], -np.inf)
                 helps = np.stack([a < 0, a > 0]) & (least <= 0) & ~refuted[asked]
