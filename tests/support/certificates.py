@@ -68,10 +68,10 @@ def i32(*values: int) -> np.ndarray:
 
 def select(inputs: list[int], index: Any, **more: Any) -> dict[str, Any]:
     """A linear node without weight; entries may be read again and again."""
-    taps = np.asarray(index, dtype=np.int32).reshape(-1, 1)
-    if len(np.unique(taps)) == len(taps) or (taps < 0).any():
-        return {"op": "linear", "inputs": inputs, "taps": i32(0)[None], "bases": taps[:, 0], **more}
-    return {"op": "linear", "inputs": inputs, "taps": taps, "bases": i32(0), **more}
+    gather = np.asarray(index, dtype=np.int32).ravel()
+    each, read = np.arange(len(gather), dtype=np.int32), gather[gather >= 0]
+    taps, bases = (each[:, None], each[:1]) if len(np.unique(read)) < len(read) else (each[None, :1], each)
+    return {"op": "linear", "inputs": inputs, "gather": gather, "taps": taps, "bases": bases, **more}
 
 
 def affine(inputs: list[int], weight: Any, bias: Any = None, *, columns: int = 1, **more: Any) -> dict[str, Any]:

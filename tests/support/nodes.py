@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from support.certificates import add, affine, conv, dense, scale, select
+from support.certificates import add, affine, conv, dense, i32, scale, select
 
 Number = Callable[[Any], Any]
 
@@ -24,6 +24,8 @@ def evaluate(nodes: list[dict[str, Any]], x: np.ndarray, number: Number = Fracti
     values: list[np.ndarray] = [x.ravel()]
     for node in nodes[1:]:
         v = np.concatenate([values[i] for i in node["inputs"]])
+        if "gather" in node:
+            v = np.array([*(v[i] if i >= 0 else number(0) for i in node["gather"].tolist()), None], dtype=object)[:-1]
         value = np.where(v > 0, v, number(0)) if node["op"] == "relu" else _linear(node, v, numbers, number)
         values.append(value)
     return values[-1]
@@ -38,10 +40,10 @@ def _linear(node: dict[str, Any], v: np.ndarray, numbers: Any, number: Number) -
     for g, o, p in np.ndindex(value.shape):
         reads = [(t, int(tap) + int(bases[p])) for t, tap in enumerate(taps[g])]
         if weight is None:
-            value[g, o, p] = v[reads[o][1]] if reads[o][1] >= 0 else number(0)
+            value[g, o, p] = v[reads[o][1]]
         else:
             for t, at in reads:
-                value[g, o, p] = value[g, o, p] + (weight[g, o, t] * v[at] if at >= 0 else number(0))
+                value[g, o, p] = value[g, o, p] + weight[g, o, t] * v[at]
     value, bias = value.ravel(), node.get("bias")
     return value if bias is None else value + np.repeat(numbers(bias), len(value) // len(bias))
 
@@ -70,8 +72,11 @@ def every_op(generator: np.random.Generator, *, inexact: bool = False) -> list[d
         {"op": "input", "size": 8},
         scale([0], normal(8), bias=normal(8)),
         select([1], np.arange(8), bias=normal(8)),
-        select([2], padded.ravel()),
-        conv(3, normal(2, 2, 3, 2), (2, 4, 2), stride=(1, 2), dilation=(1, 1), bias=normal(2)),
+        select([2], [3, 2, 1, 0, 4, 5, 6, 7]),
+        {
+            **conv(3, normal(2, 2, 3, 2), (2, 4, 2), stride=(1, 2), dilation=(1, 1), bias=normal(2)),
+            "gather": i32(*padded.ravel()),
+        },
         {"op": "relu", "inputs": [4]},  # (2, 2, 1)
         select([5], wider.ravel()),
         conv(6, normal(4, 1, 2, 3), (2, 4, 3), stride=(1, 1), dilation=(2, 1)),  # two groups

@@ -35,10 +35,11 @@ def _values(nodes: list[dict[str, Any]], x: np.ndarray) -> list[np.ndarray]:
 def _linear(node: dict[str, Any], v: np.ndarray) -> np.ndarray:
     """Group by group, as a matrix of what every window reads."""
     taps, bases, weight = node["taps"], node["bases"], node.get("weight")
-    assert taps.dtype == bases.dtype == np.int32 and taps.min() >= 0 and bases.min() >= -1
-    padded = np.append(v, 0.0)
+    gather = node.get("gather", np.arange(len(v), dtype=np.int32))
+    assert taps.dtype == bases.dtype == gather.dtype == np.int32 and taps.min() >= 0 and bases.min() >= 0
+    assert -1 <= gather.min() <= gather.max() < len(v)
+    padded = np.append(v, 0.0)[gather]
     seen = [padded[np.add.outer(row, bases)] for row in taps]
-    assert max(int(np.add.outer(row, bases).max()) for row in taps) < len(v)
     parts = (
         seen if weight is None else [w.astype(np.float64) @ windows for w, windows in zip(weight, seen, strict=True)]
     )
@@ -51,5 +52,5 @@ def _linear(node: dict[str, Any], v: np.ndarray) -> np.ndarray:
 KEYS = {
     "input": {"op", "size"},
     "relu": {"op", "inputs"},
-    "linear": {"op", "inputs", "taps", "bases", "weight", "bias", "weight_ulps", "bias_error"},
+    "linear": {"op", "inputs", "gather", "taps", "bases", "weight", "bias", "weight_ulps", "bias_error"},
 }

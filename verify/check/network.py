@@ -13,8 +13,9 @@ from verify.check.forms import Array, Numbers, Rejected, chosen, require
 MAX_SIZE = 2**25  # entries of all values, of what nodes read of them, and of their windows, together
 _LINEAR = {
     "inputs": list,
+    "gather?": Numbers("I32", (None,), -1),
     "taps": Numbers("I32", (None, None), 0),
-    "bases": Numbers("I32", (None,), -1),
+    "bases": Numbers("I32", (None,), 0),
     "weight?": Numbers("F64 F32", (None, None, None)),
     "bias?": Numbers("F64 F32", (None,)),
     "weight_ulps?": range(2**20 + 1),
@@ -101,7 +102,7 @@ def build(raw: list[Any]) -> list[Node]:
 
 def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **given: Any) -> Node:
     """A node by its keys in FORMAT.md, whose inputs have ``reads`` entries, if it needs no more than ``room`` entries."""
-    rows, size = reads, given.pop("size", reads)
+    rows, size, gather = reads, given.pop("size", reads), given.pop("gather", None)
     taps, bases = given.pop("taps", np.zeros((1, 0), int)), given.pop("bases", np.zeros(0, int))
     if op == "linear":
         weight = given.get("weight")
@@ -112,6 +113,9 @@ def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **give
     needed = size + reads + taps.size * len(bases)
     require(size > 0 and needed <= room, f"its value is empty, or it needs {needed} entries, of {room} that are left")
     index = taps.astype(np.int64)[:, :, None] + bases
+    if gather is not None:
+        require((index < len(gather)).all(), f"it reads entries beyond the {len(gather)} that it gathers")
+        index = gather.astype(np.int64)[index]
     require((index < reads).all(), f"it reads entries beyond the {reads} of its inputs")
     ordered = np.sort(index, axis=2)
     require((np.diff(ordered) | (ordered[:, :, 1:] < 0)).all(), "a tap reads an entry twice")

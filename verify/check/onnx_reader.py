@@ -104,14 +104,6 @@ def _attribute(a: Message) -> tuple[str, Any]:
     return name, value
 
 
-def _reading(at: Array, *, each: bool = False) -> dict[str, Any]:
-    """The keys that read these entries of a value, one after another; those that occur twice, or ``each``, by a tap of its own."""
-    flat = at.reshape(-1).astype(np.int32)
-    if each or len(np.unique(flat[flat >= 0])) < np.count_nonzero(flat >= 0):
-        return {"taps": flat[:, None] + 1, "bases": np.array([-1], np.int32)}
-    return {"taps": np.zeros((1, 1), np.int32), "bases": flat}
-
-
 class _Reader:
     """The nodes so far, what names stand for, the bytes left, and the node of the file that is being read."""
 
@@ -235,14 +227,27 @@ class _Reader:
         self.sizes.append(math.prod(self.room(shape)))
         return Value(len(self.nodes) - 1, np.arange(self.sizes[-1]).reshape(shape))
 
+    def linear(self, shape: tuple[int, ...], taps: Array, bases: Array, /, *read: Value, **keys: Any) -> Value:
+        """A linear node that reads these values, one after another, as they are arranged."""
+        begins = np.cumsum([0, *(self.sizes[value.node] for value in read)])
+        gather = np.concatenate([np.where(v.at < 0, -1, v.at + n).ravel() for v, n in zip(read, begins, strict=False)])
+        plain = np.array_equal(gather, np.arange(begins[-1]))
+        reads: dict[str, Any] = {"inputs": [value.node for value in read], **({} if plain else {"gather": gather.astype(np.int32)})}
+        return self.emit(shape, **reads, taps=taps.astype(np.int32), bases=bases.astype(np.int32), **keys)
+
+    def moved_once(self, value: Value, **keys: Any) -> Value:
+        """A node whose value is ``value``. What it reads twice it reads by a tap for each entry."""
+        each, flat = np.arange(value.at.size), value.at[value.at >= 0]
+        taps, bases = (each[:, None], each[:1]) if len(np.unique(flat)) < len(flat) else (each[None, :1], each)
+        return self.linear(value.at.shape, taps, bases, value, **keys)
+
     def plain(self, value: Value) -> bool:
         """Whether it is all of its node's value, in order."""
         return np.array_equal(value.at.ravel(), np.arange(self.sizes[value.node]))
 
     def flat(self, value: Value) -> int:
         """A node whose value is ``value``."""
-        whole = self.plain(value)
-        return value.node if whole else self.emit(value.at.shape, inputs=[value.node], **_reading(value.at)).node
+        return (value if self.plain(value) else self.moved_once(value)).node
 
     def value(self, k: int) -> Value:
         arg: Value = self.args[k]
@@ -298,19 +303,16 @@ class _Reader:
         fits = value.at.ndim and value.at.shape[axis] == self.room(weight.shape)[1]
         self.need(fits, f"a value of shape {value.at.shape} meets weights for {weight.shape[1]} numbers")
         first = np.moveaxis(value.at, axis, 0)
-        columns = np.arange(first[0].size, dtype=np.int32)
-        taps = len(columns) * np.arange(len(first), dtype=np.int32)[None]
-        node = self.flat(Value(value.node, first))
-        product = self.emit(
-            (len(weight), *first.shape[1:]), inputs=[node], taps=taps, bases=columns, weight=weight[None].copy()
-        )
+        columns = np.arange(first[0].size)
+        shape, taps = (len(weight), *first.shape[1:]), len(columns) * np.arange(len(first))[None]
+        product = self.linear(shape, taps, columns, Value(value.node, first), weight=weight[None].copy())
         return Value(product.node, np.moveaxis(product.at, 0, axis))
 
     def scaled(self, value: Value, weight: Array, **keys: Any) -> Value:
         self.need(np.isfinite(weight).all(), "a factor is not a finite number")
         value = self.spread(value, weight.shape)
-        weight = np.broadcast_to(weight, value.at.shape).reshape(-1, 1, 1).copy()
-        return self.emit(value.at.shape, inputs=[value.node], **_reading(value.at, each=True), weight=weight, **keys)
+        weight, each = np.broadcast_to(weight, value.at.shape).reshape(-1, 1, 1).copy(), np.arange(value.at.size)
+        return self.linear(value.at.shape, each[:, None], each[:1], value, weight=weight, **keys)
 
     def shifted(self, value: Value, bias: Array) -> Value:
         """value + bias: by the node that makes the value, once more, if that has no bias yet; else by a node of its own."""
@@ -318,15 +320,14 @@ class _Reader:
         given: dict[str, Any] = {"bias": np.broadcast_to(bias, wide.at.shape).reshape(-1).copy()}
         if self.plain(wide) and "weight" in made and "bias" not in made:
             return self.emit(wide.at.shape, **made, **given)
-        return self.emit(wide.at.shape, inputs=[value.node], **_reading(wide.at), **given)
+        return self.moved_once(wide, **given)
 
     def arithmetic(self) -> Value:
         a, b = self.args
         if self.op == "Add" and isinstance(a, Value) and isinstance(b, Value):
             a, b = self.spread(a, b.at.shape), self.spread(b, a.at.shape)
-            each = np.arange(a.at.size, dtype=np.int32)
-            taps, ones = np.array([[0, len(each)]], np.int32), np.ones((1, 1, 2), self.dtype)
-            return self.emit(a.at.shape, inputs=[self.flat(a), self.flat(b)], taps=taps, bases=each, weight=ones)
+            each, ones = np.arange(a.at.size), np.ones((1, 1, 2), self.dtype)
+            return self.linear(a.at.shape, np.array([[0, len(each)]]), each, a, b, weight=ones)
         k = int(isinstance(a, np.ndarray))
         value, constant, one = self.value(k), self.constant(1 - k), np.ones((), self.dtype)
         if self.op == "Div":
@@ -376,18 +377,14 @@ class _Reader:
         high, wide = (n + pads[k] + pads[k + 2] for k, n in enumerate(value.at.shape[2:]))
         self.room((channels, high, wide))
         margins = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
-        node = self.flat(Value(value.node, np.pad(value.at, margins, constant_values=-1)))
+        padded = Value(value.node, np.pad(value.at, margins, constant_values=-1))
         # Every window is the first one, moved: its entries are those of the first, plus the place of its corner.
-        at = np.arange(channels * high * wide, dtype=np.int32).reshape(channels, high, wide)
+        at = np.arange(channels * high * wide).reshape(channels, high, wide)
         reach = [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
         taps = at[:, : reach[0] + 1 : dilation[0], : reach[1] + 1 : dilation[1]].reshape(groups, -1)
         bases = at[0, : max(high - reach[0], 0) : stride[0], : max(wide - reach[1], 0) : stride[1]]
-        keys: dict[str, Any] = {
-            "taps": taps,
-            "bases": bases.reshape(-1),
-            "weight": weight.reshape(groups, outputs // groups, -1),
-        }
+        keys = {"weight": weight.reshape(groups, outputs // groups, -1)}
         if len(self.args) == 3:
             keys["bias"] = self.constant(2, 1)
             self.need(len(keys["bias"]) == outputs, f"the bias has {len(keys['bias'])} numbers for {outputs} channels")
-        return self.emit((1, outputs, *bases.shape), inputs=[node], **keys)
+        return self.linear((1, outputs, *bases.shape), taps, bases.reshape(-1), padded, **keys)

@@ -60,16 +60,16 @@ def _affine(op: Affine) -> Entries:
 
 
 def _conv(op: Conv) -> Entries:
-    """Zeros around the image are entries of another value; over that, every window is the first one, moved."""
+    """Over the image with zeros around it, every window is the first one, moved."""
     (p, q), (s, t), (d, e), (high, wide) = op.padding, op.stride, op.dilation, op.weight.shape[2:]
     image = torch.arange(math.prod(op.input_shape)).reshape(op.input_shape)
     padded = torch.nn.functional.pad(image, (q, q, p, p), value=-1)
     at = torch.arange(padded.numel()).reshape(padded.shape)
     taps = at[:, : d * (high - 1) + 1 : d, : e * (wide - 1) + 1 : e].reshape(op.groups, -1)
     bases = at[0, : at.shape[1] - d * (high - 1) : s, : at.shape[2] - e * (wide - 1) : t].reshape(-1)
-    weight = op.weight.reshape(op.groups, -1, taps.shape[1])
-    entry = _linear(taps, bases, weight) | _common(op, lambda x: x.flatten(1).amax(1))  # one number a channel
-    return [_select(padded), entry] if p or q else [entry]
+    entry = _linear(taps, bases, op.weight.reshape(op.groups, -1, taps.shape[1]))
+    entry |= _common(op, lambda x: x.flatten(1).amax(1))  # one number a channel
+    return [entry | ({"gather": _places(padded.reshape(-1))} if p or q else {})]
 
 
 def _scale(op: Scale) -> Entries:
@@ -97,16 +97,19 @@ def _concat(op: Concat) -> Entries:
 
 def _select(index: Tensor) -> dict[str, Any]:
     """Entries of a value, -1 for 0. What is read again and again is read by taps of its own."""
-    flat = index.reshape(-1)
-    read = flat[flat >= 0]
-    if len(read.unique()) == len(read):
-        return _linear(torch.zeros(1, 1), flat)
-    return _linear(flat[:, None] + 1, torch.tensor([-1]))
+    read, each, one = index[index >= 0], torch.arange(index.numel()), torch.zeros(1, 1)
+    once = len(read.unique()) == len(read)
+    return _linear(one if once else each[:, None], each if once else one[0]) | {"gather": _places(index.reshape(-1))}
 
 
 def _linear(taps: Tensor, bases: Tensor, weight: Tensor | None = None) -> dict[str, Any]:
-    positions = {key: value.numpy().astype(np.int32) for key, value in (("taps", taps), ("bases", bases))}
-    return {"op": "linear", **positions} | ({} if weight is None else {"weight": _smallest(weight)})
+    entry = {"op": "linear", "taps": _places(taps), "bases": _places(bases)}
+    return entry | ({} if weight is None else {"weight": _smallest(weight)})
+
+
+def _places(value: Tensor) -> Array:
+    array: Array = value.numpy()
+    return array.astype(np.int32)
 
 
 def _common(op: Linear, arranged: Callable[[Tensor], Tensor] = lambda x: x) -> dict[str, Any]:
