@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Context, Decimal
 from typing import Any, cast
@@ -87,19 +88,15 @@ def _tensor(t: Message) -> tuple[str, Array]:
 
 def _attribute(a: Message) -> tuple[str, Any]:
     name, kind = a.one(a.texts(1), ""), a.one(a.ints(20), 0)
-    match kind:
-        case 1:
-            [value] = struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))
-        case 2:
-            value = a.one(a.ints(3), 0)
-        case 3:
-            value = a.one(a.texts(4), "")
-        case 4:
-            value = _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1]
-        case 7:
-            value = a.ints(8)
-        case _:
-            raise Unreadable(f"{a.where}: attribute {name!r} has type {kind}; 1, 2, 3, 4 and 7 are supported")
+    readers: dict[int, Callable[[], Any]] = {
+        1: lambda: struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))[0],
+        2: lambda: a.one(a.ints(3), 0),
+        3: lambda: a.one(a.texts(4), ""),
+        4: lambda: _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1],
+        7: lambda: a.ints(8),
+    }
+    need(kind in readers, a.where, f"attribute {name!r} has type {kind}; {list(readers)} are supported")
+    value = readers[kind]()
     a.end(13)  # a text; values of another type are left
     return name, value
 
@@ -170,13 +167,13 @@ class _Reader:
         self.where = f"{n.where} {n.one(n.texts(3), '')!r}, op {self.op!r}"
         supported = self.op in _OPS and domain in ("", "ai.onnx")
         self.need(supported, f"not supported; {', '.join(sorted(_OPS))} are")
-        (least, most, known), self.given = _OPS[self.op], {}
+        (least, most, known), given = _OPS[self.op], dict[str, Any]()
         for a in n.messages(5, "attribute"):
             name, value = _attribute(a)
-            good: object = name not in self.given and type(value) is type(known.get(name))
+            good: object = name not in given and type(value) is type(known.get(name))
             good = good and (not isinstance(value, list) or value) and (name not in _FIXED or value == known[name])
             self.need(good, f"attribute {name!r} = {value!r}; supported: {known}, of these {_FIXED} only as here")
-            self.given[name] = value
+            given[name] = value
         n.end(6, 9)  # texts
         while inputs and not inputs[-1]:
             inputs.pop()
@@ -184,7 +181,11 @@ class _Reader:
         self.need(not unknown, f"its inputs {unknown} are made by no node before it")
         counts = least <= len(inputs) <= most and outputs and (not any(outputs[1:]) or self.op == "Dropout")
         self.need(counts, f"inputs {inputs}, outputs {outputs}; {least} to {most} inputs and one output are supported")
-        self.args = [self.names.get(name) for name in inputs]
+        self.args, self.given = [self.names.get(name) for name in inputs], {**known, **given}
+        if self.op == "Constant":
+            self.need(len(given) == 1, "one value is supported")
+            [value] = given.values()
+            return self.define(outputs[0], np.array(value, {float: "f4", int: "i8", list: "i8"}.get(type(value))))
         try:
             self.define(outputs[0], self.result())
         except (ValueError, OverflowError) as error:  # numpy's words on shapes and axes that do not fit
@@ -193,16 +194,12 @@ class _Reader:
     def result(self) -> Value | Array:
         """What the node computes: a value of our nodes, or a constant."""
         match self.op:
-            case "Constant":
-                self.need(len(self.given) == 1, "one value is supported")
-                [value] = self.given.values()
-                return np.array(value, {float: "f4", int: "i8", list: "i8"}.get(type(value)))
             case "Relu":
                 return self.emit(self.value(0).at.shape, op="relu", inputs=[self.flat(self.value(0))])
             case "Add" | "Sub" | "Mul" | "Div":
                 return self.arithmetic()
             case "Gemm":
-                value, weight, transposed = self.value(0), self.constant(1, 2), self.attribute("transB")
+                value, weight, transposed = self.value(0), self.constant(1, 2), self.given["transB"]
                 self.need(value.at.ndim == 2 and transposed in (0, 1), "two axes, and transB 0 or 1, are supported")
                 product = self.affine(value, weight if transposed else weight.T, -1)
                 result = self.shifted(product, self.constant(2)) if len(self.args) == 3 else product
@@ -231,9 +228,8 @@ class _Reader:
         """A linear node that reads these values, one after another, as they are arranged."""
         begins = np.cumsum([0, *(self.sizes[value.node] for value in read)])
         gather = np.concatenate([np.where(v.at < 0, -1, v.at + n).ravel() for v, n in zip(read, begins, strict=False)])
-        plain = np.array_equal(gather, np.arange(begins[-1]))
-        reads: dict[str, Any] = {"inputs": [value.node for value in read], **({} if plain else {"gather": gather.astype(np.int32)})}
-        return self.emit(shape, **reads, taps=taps.astype(np.int32), bases=bases.astype(np.int32), **keys)
+        places = {key: array.astype(np.int32) for key, array in (("gather", gather), ("taps", taps), ("bases", bases))}
+        return self.emit(shape, inputs=[value.node for value in read], **places, **keys)
 
     def moved_once(self, value: Value, **keys: Any) -> Value:
         """A node whose value is ``value``. What it reads twice it reads by a tap for each entry."""
@@ -262,16 +258,13 @@ class _Reader:
         self.need(np.isfinite(arg).all(), f"input {k} has numbers that are infinite or NaN")
         return arg
 
-    def attribute(self, name: str) -> Any:
-        return self.given.get(name, _OPS[self.op][2].get(name))
-
     def integers(self, name: str) -> tuple[int, ...]:
         """What an attribute of older operator sets, or the second input of newer ones, says; () when neither is there."""
         if len(self.args) < 2:
-            return tuple(self.attribute(name))
+            return tuple(self.given[name])
         arg = self.args[1]
         good = isinstance(arg, np.ndarray) and arg.dtype.kind == "i" and arg.ndim == 1 and arg.size > 0
-        self.need(good and name not in self.given, f"{name} must be a constant list of integers, given once")
+        self.need(good and not self.given.get(name), f"{name} must be a constant list of integers, given once")
         return tuple(arg.tolist())
 
     def spread(self, value: Value, shape: tuple[int, ...]) -> Value:
@@ -281,9 +274,9 @@ class _Reader:
         """A constant, or the places of a value, as an op that changes no number arranges them."""
         match self.op:
             case "Transpose":
-                return a.transpose(self.attribute("perm") or None)
+                return a.transpose(self.given["perm"] or None)
             case "Flatten":
-                axis = self.attribute("axis")
+                axis = self.given["axis"]
                 self.need(-a.ndim <= axis <= a.ndim, f"axis {axis} of {a.ndim}")
                 return a.reshape(math.prod(a.shape[: axis if axis >= 0 else axis + a.ndim]), -1)
             case "Squeeze":
@@ -337,9 +330,9 @@ class _Reader:
                 constant = one / constant
         if self.op in ("Mul", "Div"):
             return self.scaled(value, constant)
-        if self.op == "Sub" and k:
-            value = self.scaled(value, -one)
-        return self.shifted(value, -constant if self.op == "Sub" and not k else constant)
+        if self.op == "Sub":
+            value, constant = (self.scaled(value, -one), constant) if k else (value, -constant)
+        return self.shifted(value, constant)
 
     def normalised(self) -> Value:
         """(v - mean) * w + b with w = scale / sqrt(variance + epsilon).
@@ -350,7 +343,7 @@ class _Reader:
         value, (scale, bias, mean, variance) = self.value(0), [self.constant(k, 1) for k in range(1, 5)]
         fits = value.at.ndim > 1 and all(a.shape == value.at.shape[1:2] for a in (scale, bias, mean, variance))
         self.need(fits, f"a value of shape {value.at.shape} needs one number of each kind for each entry of its axis 1")
-        digits, epsilon, weights = Context(prec=60), self.attribute("epsilon"), []
+        digits, epsilon, weights = Context(prec=60), self.given["epsilon"], []
         self.need(abs(epsilon) < math.inf, f"epsilon is {epsilon}")
         for s, v in zip(scale.tolist(), variance.tolist(), strict=True):
             total = digits.add(Decimal(v), Decimal(epsilon))
@@ -365,7 +358,7 @@ class _Reader:
     def conv(self) -> Value:
         value, weight = self.value(0), self.constant(1, 4)
         names = ("strides", "dilations", "pads", "group", "kernel_shape", "auto_pad")
-        stride, dilation, pads, groups, kernel, auto = map(self.attribute, names)
+        stride, dilation, pads, groups, kernel, auto = (self.given[name] for name in names)
         plane = value.at.ndim == 4 and value.at.shape[0] == 1 and [len(stride), len(dilation), len(pads)] == [2, 2, 4]
         self.need(plane, f"its value has the shape {value.at.shape}; two-dimensional ones, (1, c, h, w), are supported")
         (outputs, each, *window), channels = weight.shape, value.at.shape[1]
