@@ -255,8 +255,8 @@ def test_backward_in_float64_is_never_above_exact(kind: str, seed: int, float32:
         found = []
         for proof in (rounded, exact):
             with np.errstate(all="ignore"):
-                start = {last: np.eye(6)[:, :, None]}
-                a, c = backward(proof.model, rounded.frames[0], start, (6, 1), multipliers)
+                start = {last: np.eye(6)[:, None]}
+                a, c = backward(proof.model, rounded.frames[0], start, (1, 6), multipliers)
                 found.append(minimum(proof.model, region, rounded.frames[0], a, c))
         assert (found[0] <= found[1]).all()
         if kind in ("plain", "every op") and name == "" and not float32:
@@ -316,8 +316,8 @@ def test_minima_over_balls_are_tight(norm: str) -> None:
         for proof in both(nodes, lower, upper):
             lift = proof.model.arithmetic.lift
             region = Region(norm, proof.region.box, c[:, None, None], 0.5, "")
-            constant = lift(np.zeros((4, 1)))
-            found = minimum(proof.model, region, proof.frames[0], lift(a.T[:, :, None]), constant)[:, 0]
+            constant = lift(np.zeros((1, 4)))
+            found = minimum(proof.model, region, proof.frames[0], lift(a.T[:, None]), constant)[0]
             in_box = np.minimum(a * lower, a * upper).sum(axis=1)
             if lower is wide[0]:
                 assert np.allclose(found, a @ c - 0.5 * dual, rtol=0, atol=1e-9)

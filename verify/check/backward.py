@@ -28,7 +28,7 @@ class Multipliers:
         return Multipliers(tables, self.parallel)
 
     def named(self, kind: str, known: slice, shape: tuple[int, int]) -> tuple[Array, Array]:
-        """Which neurons (c,) of the ReLU at ``known`` are named, and values (c, S, B), for S functionals in each of B frames."""
+        """Which neurons (c,) of the ReLU at ``known`` are named, and values (c, B, S), for S functionals in each of B frames."""
         at, value = self.tables.get(kind, (np.arange(0), np.zeros((1, 0))))
         begin, end = np.searchsorted(at, [known.start, known.stop])
         found = value[:, begin:end].T.astype(np.float64) / _UNIT.get(value.dtype.str[1:], 1.0)
@@ -51,9 +51,9 @@ def read_multipliers(entry: Any, rows: int, places: int) -> Multipliers:
 def backward(
     model: Model, frame: Array, start: dict[int, Array], shape: tuple[int, int], chosen: Multipliers
 ) -> tuple[Any, Any]:
-    """``(a, c)``, (n_in, S, B) and (S, B) = ``shape``: in frame b, functional s is at least ``a . x + c``.
+    """``(a, c)``, (n_in, B, S) and (B, S) = ``shape``: in frame b, functional s is at least ``a . x + c``.
 
-    ``start``: its coefficients (n, S, B) on the arguments of ReLUs. S or B is 1, where multipliers are given. Invariant: it is at
+    ``start``: its coefficients (n, B, S) on the arguments of ReLUs. S or B is 1, where multipliers are given. Invariant: it is at
     least the form in ``forms`` plus ``constant``, for every x that the frame speaks of.
     """
     lift, numbers = model.arithmetic.lift, {j: relu for relu, j in enumerate(model.relus)}
@@ -88,17 +88,17 @@ def backward(
 
 
 def least(model: Model, ends: Array, a: Any) -> Any:
-    """The minimum (S, B) of ``a . y`` for y with these ends; a is (n, S, B)."""
+    """The minimum (B, S) of ``a . y`` for y with these ends; a is (n, B, S)."""
     lower, minus_upper = model.arithmetic.lift(ends)
     return (lower * np.maximum(a, 0) + minus_upper * np.maximum(-a, 0)).sum(axis=0)
 
 
 def _dot(x: Any, a: Any) -> Any:
-    return np.tensordot(x[:, 0, 0], a, 1)
+    return (x[:, 0, 0] @ a.reshape(len(a), -1)).reshape(a.shape[1:])
 
 
 def _relaxed(model: Model, ends: Array, known: slice, a: Any, chosen: Multipliers) -> tuple[Any, Any]:
-    """Coefficients (n, S, B) on the argument of a ReLU, and a constant, from coefficients on its output."""
+    """Coefficients (n, B, S) on the argument of a ReLU, and a constant, from coefficients on its output."""
     lower = ends[0]
     upper = np.maximum(-ends[1], lower)  # a crossed neuron is the point lower
     chord = np.clip(upper / (upper - lower), 0.0, 1.0)
@@ -110,6 +110,6 @@ def _relaxed(model: Model, ends: Array, known: slice, a: Any, chosen: Multiplier
         slopes.append(model.arithmetic.lift(np.where(lower >= 0, 1.0, np.where(upper <= 0, 0.0, given))))
     low, high = slopes
     u, minus_l = model.arithmetic.lift(upper), model.arithmetic.lift(-lower)
-    positive, negative = np.maximum(a, 0), np.minimum(a, 0)
     intercept = np.maximum(u * (1 - high), minus_l * high)  # 0 where the ReLU is linear
-    return positive * low + negative * high, (negative * intercept).sum(axis=0)
+    below = np.minimum(a, 0)
+    return a * low + below * (high - low), (below * intercept).sum(axis=0)

@@ -1,6 +1,6 @@
 """The network over a region: the interval of every node, and what its roundings and executions may miss; and frames.
 
-Intervals are ends (2, n, 1, B), of B frames: lower ends, and lower ends of minus the value. A frame has those of the input and
+Intervals are ends (2, n, B, 1), of B frames: lower ends, and lower ends of minus the value. A frame has those of the input and
 of each ReLU's argument, one below the other. It is a part of the region, so one error term a node serves all frames.
 
 A form with coefficients a on a node's value W v + b that is moved back to v misses by at most ``2 n u |a| (|W| |v| + |b|)``, where
@@ -61,7 +61,7 @@ def magnitude(ends: Array) -> Array:
 
 def crossed(frame: Array) -> Array:
     """Which of the B frames have a crossed interval: no x is left in them."""
-    found: Array = (frame[0] > -frame[1]).any(axis=(0, 1))
+    found: Array = (frame[0] > -frame[1]).any(axis=(0, 2))
     return found
 
 

@@ -228,7 +228,9 @@ class _Reader:
         """A linear node that reads these values, one after another, as they are arranged."""
         begins = np.cumsum([0, *(self.sizes[value.node] for value in read)])
         gather = np.concatenate([np.where(v.at < 0, -1, v.at + n).ravel() for v, n in zip(read, begins, strict=False)])
-        places = {key: array.astype(np.int32) for key, array in (("gather", gather), ("taps", taps), ("bases", bases))}
+        places: dict[str, Any] = {
+            key: array.astype(np.int32) for key, array in (("gather", gather), ("taps", taps), ("bases", bases))
+        }
         return self.emit(shape, inputs=[value.node for value in read], **places, **keys)
 
     def moved_once(self, value: Value, **keys: Any) -> Value:

@@ -47,7 +47,7 @@ def read_region(entry: Any, size: int) -> Region:
 
 
 def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -> Array:
-    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (S, B), for the form (n, S, B) of `backward`.
+    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (B, S), for the form (n, B, S) of `backward`.
 
     For any p: ``min over ball and box of a . x >= (min over the ball of p . x) + (min over the box of (a - p) . x)``. The first is
     ``p . c - epsilon |p|`` in the dual norm. p is found by a search in float64, and is the optimal one up to rounding.

@@ -66,22 +66,22 @@ class Proof:
         return found
 
     def lower_bounds(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
-        """Lower bounds (S, B) by rule `backward` of the argument of a ReLU at ``neurons``; for n < 0, of minus that at ``~n``."""
-        known, bounds = self.model.known[relu], np.empty((len(neurons), frame.shape[3]))
-        at, signs = np.maximum(neurons, ~neurons), np.where(neurons < 0, -1.0, 1.0)[:, None]
-        most = max(1, self.model.columns // frame.shape[3])
+        """Lower bounds (B, S) by rule `backward` of the argument of a ReLU at ``neurons``; for n < 0, of minus that at ``~n``."""
+        known, bounds = self.model.known[relu], np.empty((frame.shape[2], len(neurons)))
+        at, signs = np.maximum(neurons, ~neurons), np.where(neurons < 0, -1.0, 1.0)
+        most = max(1, self.model.columns // len(bounds))
         for rows in (np.arange(len(at))[begin : begin + most] for begin in range(0, len(at), most)):
-            start = np.zeros((known.stop - known.start, len(rows), frame.shape[3]))
-            start[at[rows], np.arange(len(rows))] = signs[rows]
+            start = np.zeros((known.stop - known.start, len(bounds), len(rows)))
+            start[at[rows], :, np.arange(len(rows))] = signs[rows, None]
             form = backward(self.model, frame, {relu: start}, start.shape[1:], chosen.taken(rows))
-            bounds[rows] = minimum(self.model, self.region, frame, *form)
+            bounds[:, rows] = minimum(self.model, self.region, frame, *form)
         return bounds
 
     def _tightened(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
         """The frames with these bounds."""
         known = self.model.known[relu]
         ends = frame[:, known].copy()
-        ends[(neurons < 0) * 1, np.maximum(neurons, ~neurons), 0] = self.lower_bounds(frame, relu, neurons, chosen)
+        ends[(neurons < 0) * 1, np.maximum(neurons, ~neurons), :, 0] = self.lower_bounds(frame, relu, neurons, chosen).T
         return within(frame, known, ends)
 
     def _bounds(self, relu: int, neurons: Array, multipliers: Any) -> None:
@@ -106,10 +106,10 @@ class Proof:
     def _halves(self, frame: Array, at: Array) -> list[Array]:
         """Of B frames, the halves at the places (B,): at 0, or in the middle of an input. First the upper ones."""
         k, halves = np.arange(len(at)), [frame.copy(), frame.copy()]
-        low, high = frame[0, at, 0, k], -frame[1, at, 0, k]
+        low, high = frame[0, at, k, 0], -frame[1, at, k, 0]
         middle = np.where(at < self.model.known[-1].stop, np.clip(low / 2 + high / 2, low, high), 0.0)
         for side, half in enumerate(halves):
-            half[side, at, 0, k] = np.maximum(half[side, at, 0, k], -middle if side else middle)
+            half[side, at, k, 0] = np.maximum(half[side, at, k, 0], -middle if side else middle)
         return halves
 
     def _tree(self, cut: Array, row: Array, multipliers: Any, derive: list[Any] | None = None) -> None:
@@ -126,13 +126,13 @@ class Proof:
             numbers, frames = zip(*stack[-most:], strict=True)
             del stack[-most:]
             part = np.array(numbers)
-            refuted, least, frame = self._refuted(np.concatenate(frames, axis=3), row[part], chosen, derive)
+            refuted, least, frame = self._refuted(np.concatenate(frames, axis=2), row[part], chosen, derive)
             for k in np.flatnonzero(~refuted & (cut[part] < 0))[:1]:
                 raise Rejected(f"part {part[k]}: the derived bound is {least[k]}, not above 0")
             going = np.flatnonzero(cut[part] >= 0)
-            halves = self._halves(frame[..., going], cut[part[going]])
+            halves = self._halves(frame[:, :, going], cut[part[going]])
             for k, number in enumerate(part[going].tolist()):
-                stack += [(first[number] + side, half[..., k : k + 1]) for side, half in enumerate(halves)]
+                stack += [(first[number] + side, half[:, :, k : k + 1]) for side, half in enumerate(halves)]
         self.leaves += len(cuts) + 1
         if len(self.frames) == 1:
             self.refuted.add(self.clause)
@@ -150,14 +150,15 @@ class Proof:
                 inner = self._tightened(inner, relu, np.concatenate([unstable, ~unstable]), Multipliers({}))
         asked, box, refuted = np.flatnonzero(row >= 0), model.known[-1], crossed(inner)
         if len(asked):
-            part = inner[..., asked]
-            a, constant = backward(model, part, {}, (1, len(asked)), chosen.taken(row[asked]))
-            bounds[asked] = least = minimum(model, self.region, part, a, constant)[0]
+            part = inner[:, :, asked]
+            a, constant = backward(model, part, {}, (len(asked), 1), chosen.taken(row[asked]))
+            least = minimum(model, self.region, part, a, constant)
+            bounds[asked] = least[:, 0]
             if not self.region.ball:  # x with a . x + c <= 0 has every a_i x_i at most -least above its smallest
                 room = model.arithmetic.lift(np.maximum(-least, 0.0)) / np.where(a == 0, 1, np.abs(a))
                 clipped = np.nextafter(model.arithmetic.lower(-room) - part[::-1, box], -np.inf)
-                helps = np.stack([a < 0, a > 0]) & (least <= 0) & ~refuted[asked]
-                frame[:, box, :, asked] = np.where(helps, np.maximum(part[:, box], clipped), part[:, box])
+                helps = np.stack([a < 0, a > 0]) & (least <= 0) & ~refuted[asked, None]
+                frame[:, box, asked] = np.where(helps, np.maximum(part[:, box], clipped), part[:, box])
         return refuted | ((bounds > 0) & (bounds < np.inf)), bounds, frame
 
 
