@@ -55,14 +55,12 @@ class Model:
 
 def magnitude(ends: Array) -> Array:
     """At least ``|value|``."""
-    found: Array = np.maximum(-ends[0], -ends[1])
-    return found
+    return np.asarray(np.maximum(-ends[0], -ends[1]))
 
 
 def crossed(frame: Array) -> Array:
     """Which of the B frames have a crossed interval: no x is left in them."""
-    found: Array = (frame[0] > -frame[1]).any(axis=(0, 2))
-    return found
+    return np.asarray((frame[0] > -frame[1]).any(axis=(0, 2)))
 
 
 def within(frame: Array, rows: Any, ends: Any) -> Array:
@@ -129,8 +127,7 @@ def _propagated(arithmetic: Arithmetic, layer: Layer, ends: Array) -> Array:
     middle = (low + high) / 2  # nearly; the radius is from where it is
     value = layer.node.forwards(layer.weight, middle) + layer.bias
     spread = layer.node.forwards(_magnitudes(layer.weight), np.maximum(high - middle, middle - low)) + layer.error
-    found: Array = arithmetic.lower(np.stack([value - spread, -value - spread]))
-    return found
+    return np.asarray(arithmetic.lower(np.stack([value - spread, -value - spread])))
 
 
 def _magnitudes(weight: Any) -> Any:

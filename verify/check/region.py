@@ -63,8 +63,7 @@ def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -
         a, reach, size = a - p, lift(region.epsilon) * norm, lift(magnitude(model.layers[0].ends))
         mass = (np.abs(p) * np.abs(centre) + np.abs(a) * size).sum(axis=0) + reach
         constant = constant + (p * centre).sum(axis=0) - reach - lift(model.gamma) * mass
-    bounds: Array = arithmetic.lower(constant + least(model, ends, a))
-    return bounds
+    return np.asarray(arithmetic.lower(constant + least(model, ends, a)))
 
 
 def _search(region: Region, a: Array, lower: Array, upper: Array) -> Array:

@@ -62,8 +62,7 @@ class Proof:
 
     def lower(self, clause: int) -> Array:
         """Lower bounds of the rows of a clause, over the whole region."""
-        found: Array = self.frames[0][0, self.rows[clause], 0, 0]
-        return found
+        return self.frames[0][0, self.rows[clause], 0, 0]
 
     def lower_bounds(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
         """Lower bounds (B, S) by rule `backward` of the argument of a ReLU at ``neurons``; for n < 0, of minus that at ``~n``."""
@@ -131,8 +130,8 @@ class Proof:
                 raise Rejected(f"part {part[k]}: the derived bound is {least[k]}, not above 0")
             going = np.flatnonzero(cut[part] >= 0)
             halves = self._halves(frame[:, :, going], cut[part[going]])
-            for k, number in enumerate(part[going].tolist()):
-                stack += [(first[number] + side, half[:, :, k : k + 1]) for side, half in enumerate(halves)]
+            for k, number in enumerate(part[going].tolist()):  # copies: a view would keep all of its array
+                stack += [(first[number] + side, half[:, :, k : k + 1].copy()) for side, half in enumerate(halves)]
         self.leaves += len(cuts) + 1
         if len(self.frames) == 1:
             self.refuted.add(self.clause)
