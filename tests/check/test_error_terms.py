@@ -42,7 +42,7 @@ def intervals_cross(nodes: list[dict[str, Any]], lower: Any, upper: Any, C: Any)
 def bounds_cross(nodes: list[dict[str, Any]], lower: Any, upper: Any, C: Any) -> bool:
     """Whether a bound of a row by rule `backward` is above that of exact arithmetic in the same frame."""
     proofs, rows = begun(nodes, lower, upper, C), np.arange(len(C))
-    frame, relu = proofs[1].frames[0], len(proofs[0].model.relus) - 1
+    frame, relu = proofs[1].frames[0], proofs[0].model.relus[-1]
     rounded, exact = (proof.lower_bounds(frame, relu, rows, Multipliers({})) for proof in proofs)
     return not bool((rounded <= exact).all())
 
@@ -80,7 +80,7 @@ def cancelling_betas(generator: np.random.Generator) -> bool:
     x, beta = [generator.normal()], 1e10 * generator.random()
     proofs = begun([INPUT, {"op": "relu", "inputs": [0]}, {"op": "relu", "inputs": [0]}], x, x, [[1.0]])
     given = Multipliers({"beta": (np.array([1, 2]), np.array([[beta, -beta * (1 + 2.0**-30)]]))})
-    rounded, exact = (proof.lower_bounds(proofs[1].frames[0], 0, np.array([0]), given) for proof in proofs)
+    rounded, exact = (proof.lower_bounds(proofs[1].frames[0], 1, np.array([0]), given) for proof in proofs)
     return bool(rounded[0, 0] > exact[0, 0])
 
 

@@ -221,7 +221,7 @@ def test_frames_in_float64_contain_the_exact_ones(kind: str, seed: int) -> None:
     rounded, exact = both(nodes, lower, upper)
     with np.errstate(all="ignore"):
         assert contains(rounded.frames[0], exact.frames[0])
-        for r in range(len(exact.model.relus)):
+        for r in exact.model.relus:
             # in the same frame
             wide = rounded.frames[0].copy()
             wide[:, rounded.model.known[r]] -= 1e9
@@ -249,7 +249,7 @@ def test_backward_in_float64_is_never_above_exact(kind: str, seed: int, float32:
         C[:, 1:] = C[:, :1]  # and so does the product with the last weight
     rounded, exact = both(nodes, lower, upper, float32, C)
     flat = ((lower + upper) / 2)[:, None, None]
-    multipliers, last = fixed_multipliers(generator, rounded, 6), len(rounded.model.relus) - 1
+    multipliers, last = fixed_multipliers(generator, rounded, 6), rounded.model.relus[-1]
     for name, centre, epsilon in (("", flat, 0.0), ("l2", flat, 1 / 3), ("l1", flat + 0.01, 1 / 7)):
         region = Region(name, rounded.region.box, centre, epsilon, "")
         found = []
@@ -294,8 +294,8 @@ def test_bounds_of_neurons_under_an_assumption_in_float64_are_never_above_exact(
     width = generator.random(size=len(middle)) * 10.0 ** -generator.integers(0, 12)
     proofs = both(nodes, middle - width, middle + width, C=generator.normal(size=(2, nodes_out(nodes))))
     frame = proofs[0].frames[0]
-    for relu, node in enumerate(proofs[0].model.relus):
-        count = proofs[0].model.layers[node].node.size
+    for relu in proofs[0].model.relus:
+        count = proofs[0].model.layers[relu].node.size
         neurons = np.concatenate([np.arange(count), ~np.arange(count)])
         chosen, found = fixed_multipliers(generator, proofs[0], 2 * count), []
         for proof in proofs:

@@ -53,16 +53,16 @@ def backward(
 ) -> tuple[Any, Any]:
     """``(a, c)``, (n_in, B, S) and (B, S) = ``shape``: in frame b, functional s is at least ``a . x + c``.
 
-    ``start``: its coefficients (n, B, S) on the arguments of ReLUs. S or B is 1, where multipliers are given. Invariant: it is at
-    least the form in ``forms`` plus ``constant``, for every x that the frame speaks of.
+    ``start``: its coefficients (n, B, S) on the arguments of ReLUs, by node. S or B is 1, where multipliers are given.
+    Invariant: it is at least the form in ``forms`` plus ``constant``, for every x that the frame speaks of.
     """
-    lift, numbers = model.arithmetic.lift, {j: relu for relu, j in enumerate(model.relus)}
+    lift = model.arithmetic.lift
     forms, constant = {0: lift(np.zeros((model.layers[0].node.size, *shape)))}, lift(np.full(shape, -model.tiny))
-    for relu, j in enumerate(model.relus):
-        known, argument = model.known[relu], model.layers[j].node.inputs[0]
+    for j in model.relus:
+        known, argument = model.known[j], model.layers[j].node.inputs[0]
         at, value = chosen.named("beta", known, shape)
-        if relu in start or len(at):
-            extra, beta = lift(start.get(relu, np.zeros((known.stop - known.start, *shape)))).copy(), lift(value)
+        if j in start or len(at):
+            extra, beta = lift(start.get(j, np.zeros((known.stop - known.start, *shape)))).copy(), lift(value)
             mass = np.abs(extra)
             extra[at], mass[at] = extra[at] - beta, mass[at] + np.abs(beta)
             # - beta y goes with beta l where beta > 0, and with beta u elsewhere: - beta (y - l), - beta (y - u) are not above 0
@@ -73,8 +73,7 @@ def backward(
             continue
         a, node, parts = forms[j], layer.node, list[Any]()
         if node.op == "relu":
-            known = model.known[numbers[j]]
-            part, offset = _relaxed(model, frame[:, known], known, a, chosen)
+            part, offset = _relaxed(model, frame[:, model.known[j]], model.known[j], a, chosen)
             parts, constant = [part], constant + offset
         elif node.op == "linear":
             sizes = [model.layers[i].node.size for i in node.inputs]

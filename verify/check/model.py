@@ -39,7 +39,7 @@ class Layer:
 class Model:
     """The network over the region. ``gamma``: 2 n u; ``tiny``: more than underflow takes from a form on its way to the input.
 
-    ``relus``: the nodes. ``known``: where a frame has the ends of their arguments, and under -1 those of the input.
+    ``relus``: the nodes. ``known``: where a frame has the ends of their arguments, and under node 0 those of the input.
     ``columns``: so many columns of values may be computed at once.
     """
 
@@ -86,28 +86,25 @@ def build_model(arithmetic: Arithmetic, nodes: list[Node], box: Array, float32: 
         except Rejected as reason:
             raise Rejected(f"node {j} ({node.op}): {reason}") from None
     relus, known, end = [j for j, node in enumerate(nodes) if node.op == "relu"], dict[int, slice](), 0
-    arguments = [layers[0], *(layers[nodes[j].inputs[0]] for j in relus)]
-    for relu, layer in enumerate(arguments, -1):
-        known[relu] = slice(end, end := end + layer.node.size)
+    for j in (0, *relus):
+        known[j] = slice(end, end := end + nodes[j].size)
     tiny = arithmetic.tiny * most * sum(float(magnitude(layer.ends).sum()) + 8 * layer.node.size for layer in layers)
     columns = max(1, _BUDGET // (arithmetic.item_bytes * max(max(node.size, node.index.size) for node in nodes)))
     model = Model(arithmetic, layers, relus, float32, gamma, tiny, known, columns)
-    return model, np.concatenate([layer.ends for layer in arguments], axis=1)
+    arguments = [layers[nodes[j].inputs[0]].ends for j in relus]
+    return model, np.concatenate([layers[0].ends, *arguments], axis=1)
 
 
 def apply_interval(model: Model, frame: Array, relu: int) -> Array:
-    """Rule `interval`: propagate from the outputs of the ReLUs before ``relu`` (and the box) to its argument, and intersect."""
-    argument, starts = (
-        model.layers[model.relus[relu]].node.inputs[0],
-        dict(zip([0, *model.relus], model.known, strict=True)),
-    )
-    needed, values = {argument}, dict[int, Array]()
+    """Rule `interval`: propagate from the box and the outputs of the ReLUs before node ``relu`` to its argument, and intersect."""
+    argument, values = model.layers[relu].node.inputs[0], dict[int, Array]()
+    needed = {argument}
     for j in range(argument, 0, -1):
-        needed.update(model.layers[j].node.inputs if j in needed and j not in starts else [])
+        needed.update(model.layers[j].node.inputs if j in needed and j not in model.known else [])
     for j in sorted(needed):
         layer = model.layers[j]
-        if j in starts:
-            ends = frame[:, model.known[starts[j]]]
+        if j in model.known:
+            ends = frame[:, model.known[j]]
             values[j] = relu_output(ends, model.float32) if j else ends
         else:  # The errors are those of magnitudes over the region, so what rounding put outside of it is cut off.
             ends = np.concatenate([values[i] for i in layer.node.inputs], axis=1)

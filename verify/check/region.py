@@ -52,7 +52,7 @@ def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -
     For any p: ``min over ball and box of a . x >= (min over the ball of p . x) + (min over the box of (a - p) . x)``. The first is
     ``p . c - epsilon |p|`` in the dual norm. p is found by a search in float64, and is the optimal one up to rounding.
     """
-    arithmetic, ends = model.arithmetic, frame[:, model.known[-1]]
+    arithmetic, ends = model.arithmetic, frame[:, model.known[0]]
     if region.ball:
         lift, found = arithmetic.lift, _search(region, arithmetic.lower(a), ends[0], -ends[1])
         p, centre = lift(np.where(np.isfinite(found), found, 0.0)), lift(region.centre)

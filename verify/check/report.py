@@ -48,10 +48,8 @@ def check(certificate: bytes, network: bytes, *, arithmetic: str = "float64", ma
     try:
         with np.errstate(all="ignore"):
             return _checked(certificate, network, arithmetic, max_bytes)
-    except Rejected as reason:
-        return Report(False, str(reason))
-    except Unreadable as reason:
-        return Report(False, str(reason), readable=False)
+    except (Rejected, Unreadable) as reason:
+        return Report(False, str(reason), readable=isinstance(reason, Rejected))
     except MemoryError:
         return Report(False, "there is not enough memory for what the files hold", readable=False)
 

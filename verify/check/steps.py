@@ -65,7 +65,7 @@ class Proof:
         return self.frames[0][0, self.rows[clause], 0, 0]
 
     def lower_bounds(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
-        """Lower bounds (B, S) by rule `backward` of the argument of a ReLU at ``neurons``; for n < 0, of minus that at ``~n``."""
+        """Lower bounds (B, S) by rule `backward` of the argument of node ``relu`` at ``neurons``; n < 0: of minus it at ``~n``."""
         known, bounds = self.model.known[relu], np.empty((frame.shape[2], len(neurons)))
         at, signs = np.maximum(neurons, ~neurons), np.where(neurons < 0, -1.0, 1.0)
         most = max(1, self.model.columns // len(bounds))
@@ -84,11 +84,12 @@ class Proof:
         return within(frame, known, ends)
 
     def _bounds(self, relu: int, neurons: Array, multipliers: Any) -> None:
-        size = self.model.layers[self.model.relus[relu]].node.size
+        node = self.model.relus[relu]
+        size, frame = self.model.layers[node].node.size, apply_interval(self.model, self.frames[-1], node)
         for neuron in neurons[(neurons < -size) | (neurons >= size)][:1]:
             raise Rejected(f"ReLU {relu} has no neuron {max(neuron, ~neuron)}")
-        chosen = read_multipliers(multipliers, len(neurons), self.frames[0].shape[1])
-        self.frames[-1] = self._tightened(apply_interval(self.model, self.frames[-1], relu), relu, neurons, chosen)
+        chosen = read_multipliers(multipliers, len(neurons), frame.shape[1])
+        self.frames[-1] = self._tightened(frame, node, neurons, chosen)
         require(len(self.frames) > 1 or not crossed(self.frames[0])[0], "an interval of the root frame is crossed")
         self.lemmas += len(neurons)
 
@@ -106,7 +107,7 @@ class Proof:
         """Of B frames, the halves at the places (B,): at 0, or in the middle of an input. First the upper ones."""
         k, halves = np.arange(len(at)), [frame.copy(), frame.copy()]
         low, high = frame[0, at, k, 0], -frame[1, at, k, 0]
-        middle = np.where(at < self.model.known[-1].stop, np.clip(low / 2 + high / 2, low, high), 0.0)
+        middle = np.where(at < self.model.known[0].stop, np.clip(low / 2 + high / 2, low, high), 0.0)
         for side, half in enumerate(halves):
             half[side, at, k, 0] = np.maximum(half[side, at, k, 0], -middle if side else middle)
         return halves
@@ -141,13 +142,13 @@ class Proof:
     ) -> tuple[Array, Array, Array]:
         """Which of B parts are refuted, lower bounds (B,) of 0 where they have a row, and the frames of what is left of them."""
         model, inner, bounds = self.model, frame, np.full(len(row), -np.inf)
-        for relu in range(0 if derive is None else len(model.relus)):
+        for number, relu in enumerate([] if derive is None else model.relus):
             inner = apply_interval(model, inner, relu)
             lower, minus_upper = inner[:, model.known[relu]]
             unstable = np.flatnonzero(((lower < 0) & (minus_upper < 0)).any(axis=(1, 2)))
-            if derive and relu in derive:
+            if derive and number in derive:
                 inner = self._tightened(inner, relu, np.concatenate([unstable, ~unstable]), Multipliers({}))
-        asked, box, refuted = np.flatnonzero(row >= 0), model.known[-1], crossed(inner)
+        asked, box, refuted = np.flatnonzero(row >= 0), model.known[0], crossed(inner)
         if len(asked):
             part = inner[:, :, asked]
             a, constant = backward(model, part, {}, (len(asked), 1), chosen.taken(row[asked]))
@@ -167,6 +168,6 @@ def begun(arithmetic: Arithmetic, nodes: list[Node], part: dict[str, Any], float
     taps: dict[str, Any] = {"taps": np.arange(size)[None], "bases": np.zeros(1, int)}
     rows = made("linear", [last], size, weight=part["C"][None], bias=part["d"], **taps)
     model, root = build_model(arithmetic, [*nodes, rows, made("relu", [last + 1], rows.size)], region.box, float32)
-    ends = (model.known[len(model.relus) - 1].start + np.cumsum(part["rows"])).tolist()
+    ends = (model.known[model.relus[-1]].start + np.cumsum(part["rows"])).tolist()
     clauses = [slice(end - count, end) for end, count in zip(ends, part["rows"].tolist(), strict=True)]
     return Proof(model, region, clauses, [root])
