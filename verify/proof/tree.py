@@ -152,16 +152,13 @@ class Tree:
         stack = [part]
         while stack:
             part = stack.pop()
-            if part in self.ends:
+            if pure[part]:
                 found.append(self._pure(part, proven))
                 continue
             if part in self.given:
                 found += self.given[part]
                 continue
             split = next((s for s in self.splits.get(part, ()) if proven[s[1]] and proven[s[2]]), None)
-            if split is not None and pure[part]:
-                found.append(self._pure(part, proven))
-                continue
             if split is not None:
                 column, first, second = split
                 found.append({"op": "split", "at": int(self.columns.place[column])})
@@ -194,7 +191,7 @@ class Tree:
         return proven, pure
 
     def _pure(self, part: int, proven: Array) -> Step:
-        """The parts that it was split into, those of each depth after those before, in one step."""
+        """How a part is refuted that was at most split, again and again: one step, those of each depth after those before."""
         cut, row, ends, queue = [], [], list[int](), deque([part])
         while queue:
             part = queue.popleft()
