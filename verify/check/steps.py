@@ -119,6 +119,7 @@ class Proof:
         require(good, f"{len(cut)} parts of which {len(cuts)} are cut, with {len(row)} rows, are no tree")
         good = derive is None or all(type(r) is int and r in range(len(self.model.relus)) for r in derive)
         require(good, f"derive is {derive!r:.80}, not a list of ReLUs")
+        relus = None if derive is None else set(derive)
         chosen = read_multipliers(multipliers, int(row.max(initial=-1)) + 1, places)
         stack, most = [(0, self.frames.pop())], max(1, min(_AT_ONCE, _ENDS_AT_ONCE // places, self.model.columns))
         while stack:
@@ -126,7 +127,7 @@ class Proof:
             numbers, frames = zip(*stack[-most:], strict=True)
             del stack[-most:]
             part = np.array(numbers)
-            refuted, least, frame = self._refuted(np.concatenate(frames, axis=2), row[part], chosen, derive)
+            refuted, least, frame = self._refuted(np.concatenate(frames, axis=2), row[part], chosen, relus)
             for k in np.flatnonzero(~refuted & (cut[part] < 0))[:1]:
                 raise Rejected(f"part {part[k]}: the derived bound is {least[k]}, not above 0")
             going = np.flatnonzero(cut[part] >= 0)
@@ -138,7 +139,7 @@ class Proof:
             self.refuted.add(self.clause)
 
     def _refuted(
-        self, frame: Array, row: Array, chosen: Multipliers, derive: list[Any] | None
+        self, frame: Array, row: Array, chosen: Multipliers, derive: set[int] | None
     ) -> tuple[Array, Array, Array]:
         """Which of B parts are refuted, lower bounds (B,) of 0 where they have a row, and the frames of what is left of them."""
         model, inner, bounds = self.model, frame, np.full(len(row), -np.inf)
