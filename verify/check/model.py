@@ -4,9 +4,10 @@ Intervals are ends (2, n, B, 1), of B frames: lower ends, and lower ends of minu
 of each ReLU's argument, one below the other. It is a part of the region, so one error term a node serves all frames.
 
 A form with coefficients a on a node's value W v + b that is moved back to v misses by at most ``2 n u |a| (|W| |v| + |b|)``, where
-n is over the number of products and sums that anything is made of, u is 2^-53, and W is 1 at a ReLU and the input: it holds
-what a W and a b, sums with other coefficients, and those in the constant are rounded by. It is paid for at that node, as
-``|a| . error``; and a value that is propagated through the node pays ``error``.
+n is over the number of products and sums that a coefficient and an entry of the value are made of, u is 2^-53, and W is 1 at a
+ReLU and the input: it holds what a W, sums with other coefficients, and those in the constant are rounded by. What is summed
+over all entries of a node, a b or the constants of a ReLU, misses by the node's size more. All of it is paid for at that
+node, as ``|a| . error``; and a value that is propagated through the node pays ``error``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Model:
-    """The network over the region. ``gamma``: 2 n u; ``tiny``: more than underflow takes from a form on its way to the input.
+    """The network over the region. ``gamma``: 2 n u at the input; ``tiny``: over what underflow takes from a form on its way.
 
     ``relus``: the nodes. ``known``: where a frame has the ends of their arguments, and under node 0 those of the input.
     ``columns``: so many columns of values may be computed at once.
@@ -77,17 +78,17 @@ def build_model(arithmetic: Arithmetic, nodes: list[Node], box: Array, float32: 
     for node in nodes:
         for i in node.inputs:
             met[i] += node.back
-    most = max(met) + max(node.fan + node.size + node.reads for node in nodes) + 8 * len(nodes) + 64
-    gamma, layers = 2 * arithmetic.unit * most, list[Layer]()
+    terms, layers = max(met) + 8 * len(nodes) + 64, list[Layer]()
     for j, node in enumerate(nodes):
         try:
             ends = np.concatenate([layers[i].ends for i in node.inputs] or [box], axis=1)
-            layers.append(_layer(arithmetic, node, ends, gamma, float32 and j < len(nodes) - 2))
+            layers.append(_layer(arithmetic, node, ends, terms, float32 and j < len(nodes) - 2))
         except Rejected as reason:
             raise Rejected(f"node {j} ({node.op}): {reason}") from None
     relus, known, end = [j for j, node in enumerate(nodes) if node.op == "relu"], dict[int, slice](), 0
     for j in (0, *relus):
         known[j] = slice(end, end := end + nodes[j].size)
+    gamma, most = 2 * arithmetic.unit * (terms + nodes[0].size), terms + max(node.fan + node.size for node in nodes)
     tiny = arithmetic.tiny * most * sum(float(magnitude(layer.ends).sum()) + 8 * layer.node.size for layer in layers)
     columns = max(1, _BUDGET // (arithmetic.item_bytes * max(max(node.size, node.index.size) for node in nodes)))
     model = Model(arithmetic, layers, relus, float32, gamma, tiny, known, columns)
@@ -131,23 +132,22 @@ def _magnitudes(weight: Any) -> Any:
     return None if weight is None else np.abs(weight)
 
 
-def _layer(arithmetic: Arithmetic, node: Node, ends: Array, gamma: float, float32: bool) -> Layer:
+def _layer(arithmetic: Arithmetic, node: Node, ends: Array, terms: int, float32: bool) -> Layer:
     """The layer of a node whose inputs, one after another, have these ends; the input itself has."""
-    lift, size = arithmetic.lift, magnitude(ends)
-    weight, bias = (
-        None if node.weight is None else lift(node.weight),
-        lift(np.zeros(()) if node.bias is None else node.bias[:, None, None]),
-    )
+    lift, size, weight = arithmetic.lift, magnitude(ends), None if node.weight is None else arithmetic.lift(node.weight)
+    bias = lift(np.zeros(()) if node.bias is None else node.bias[:, None, None])
     product = node.forwards(_magnitudes(weight), lift(size)) if node.op == "linear" else lift(size)
     total, missed = product + np.abs(bias), 0.0 if node.bias_error is None else node.bias_error[:, None, None]
-    error = lift(gamma) * total + lift(arithmetic.tiny * (node.fan + 8))
+    sums, dots = (lift(2 * arithmetic.unit * (terms + n)) for n in (node.fan, node.size))
+    error = (sums if node.op == "linear" else dots) * total + dots * np.abs(bias)
+    error = error + lift(arithmetic.tiny * (node.fan + 8))
     error = error + lift(node.weight_ulps * 2.0**-53) * product + lift(missed)
     if float32 and (node.fan or node.op == "relu"):
         relative, flushed = _execution(node, float(size.max()))
         error = error + lift(relative) * total + lift(flushed)
         most = -float(arithmetic.lower(-(total + error)).min())
         require(most < 3.4e38, f"float32 is claimed, and its value may be as large as {most:.3g}, beyond float32")
-    layer = Layer(node, weight, bias, error + lift(gamma) * error, ends)  # the last is for sums of errors
+    layer = Layer(node, weight, bias, error + dots * error, ends)  # the last is for sums of errors
     if node.op != "input":
         ends = relu_output(ends, float32) if node.op == "relu" else _propagated(arithmetic, layer, ends)
     require(np.isfinite(ends).all() and not crossed(ends).any(), "the interval of its value is empty or beyond float64")
