@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import struct
 from copy import deepcopy
 from hashlib import sha256
@@ -162,6 +163,14 @@ def _part(region: Any, rows: Any, C: Any, d: Any, margins: Any) -> dict[str, Any
         "d": np.zeros(len(C)) if d is None else np.asarray(d, dtype=np.float64),
         "margins": np.zeros(len(rows), dtype=np.float32) if margins is None else np.asarray(margins, dtype=np.float32),
     }
+
+
+def rejected(report: Any, reason: str) -> bool:
+    """That a report is a rejection whose reason has this form."""
+    assert not report.accepted
+    assert report.readable
+    assert re.search(reason, report.reason), report.reason
+    return True
 
 
 def box(lower: Any, upper: Any) -> dict[str, Any]:
