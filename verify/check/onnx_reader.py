@@ -228,10 +228,9 @@ class _Reader:
         """A linear node that reads these values, one after another, as they are arranged."""
         begins = np.cumsum([0, *(self.sizes[value.node] for value in read)])
         gather = np.concatenate([np.where(v.at < 0, -1, v.at + n).ravel() for v, n in zip(read, begins, strict=False)])
-        places: dict[str, Any] = {
-            key: array.astype(np.int32) for key, array in (("gather", gather), ("taps", taps), ("bases", bases))
-        }
-        return self.emit(shape, inputs=[value.node for value in read], **places, **keys)
+        i4, nodes = np.int32, [value.node for value in read]
+        places: dict[str, Any] = {"gather": gather.astype(i4), "taps": taps.astype(i4), "bases": bases.astype(i4)}
+        return self.emit(shape, inputs=nodes, **places, **keys)
 
     def moved_once(self, value: Value, **keys: Any) -> Value:
         """A node whose value is ``value``. What it reads twice it reads by a tap for each entry."""

@@ -44,12 +44,7 @@ class Proof:
             "split": {"at": range(places)},
             "tree": {"cut": cut, "row": row, "derive?": list, **given},
         }
-        rules: dict[str, Any] = {
-            "bounds": self._bounds,
-            "assume": self._assume,
-            "split": self._split,
-            "tree": self._tree,
-        }
+        rules: Any = {"bounds": self._bounds, "assume": self._assume, "split": self._split, "tree": self._tree}
         for number, step in enumerate(steps):
             op, entries = chosen(forms, "op", step, f"step {number}")
             try:
