@@ -4,7 +4,7 @@ The steps of :mod:`verify.branch.inputs` in their plainest form: CROWN layer by 
 few steps of slope ascent, clipping by that form alone, one halving. Where the clause forces neurons, half-spaces say which
 parts are excluded and where to halve, as they do in that search. They are no rule of the checker's: such a part gets the form
 that the duals of its linear program give (:mod:`verify.branch.program`). What is stored of a part is the weights of the rows,
-the form's slopes and where it was halved (check/FORMAT.md, step ``boxes``). Slower than the search without a certificate,
+the form's slopes and where it was halved (check/FORMAT.md, step ``tree``). Slower than the search without a certificate,
 which may use more.
 """
 
