@@ -18,7 +18,7 @@ from verify.executed import executed, meant
 from verify.load.builder import Builder
 from verify.proof.canonical import canonical
 from verify.proof.certificate import Certificate, Refused, certified
-from verify.proof.recorder import Recorder
+from verify.proof.recorder import Recorder, places
 from verify.property import Clause, Property, rows_as_clauses
 from verify.region import ball, box
 from verify.selftest.networks import network
@@ -137,7 +137,7 @@ def test_branch_and_bound_leaves_certificates_about_executions() -> None:
 def test_multipliers_that_prove_a_real_margin_do_not_prove_an_execution() -> None:
     net, x, label = brightened()
     query = Query(net, ball(x[None], EPSILON), classification(torch.tensor([label]), 2))
-    record = Recorder(net, range(1))
+    record = Recorder(net, places(range(1), [1]))
     METHODS["crown"].certify(query, Options(record=record))
     clauses = rows_as_clauses(query, 0).clauses
     assert isinstance(certified(net, clauses, [record], label=label), Certificate)
@@ -152,7 +152,7 @@ def test_a_certificate_of_inexact_numbers_about_executions_is_rejected() -> None
     x = torch.full(net.input_shape, 0.5).double()
     label = int(net(x[None]).argmax())
     query = Query(net, ball(x[None], 0), classification(torch.tensor([label]), 3))
-    record = Recorder(net, range(2))
+    record = Recorder(net, places(range(2), [1, 1]))
     METHODS["crown"].certify(query, Options(record=record))
     refused = certified(replace(net, semantics="float32"), rows_as_clauses(query, 0).clauses, [record], label=label)
     assert isinstance(refused, Refused)

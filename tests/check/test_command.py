@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+import io
 import json
 import subprocess
 import sys
+import tokenize
 from pathlib import Path
 
 import pytest
@@ -33,7 +36,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 
 CASES = [
     ("good", "network", 0, "ACCEPTED"),
-    ("lemma dropped", "network", 1, "REJECTED\nstep 4 (refute): clause 1: the derived bound is -1.75"),
+    ("lemma dropped", "network", 1, "REJECTED\nstep 3 (tree): part 0: the derived bound is -1.75"),
     ("margin raised", "network", 1, "REJECTED\nclause 0: derived margin"),
     ("damaged", "network", 2, "UNREADABLE\n"),
     ("good", "other", 2, "UNREADABLE\nthe network is neither"),
@@ -63,7 +66,7 @@ def test_json_has_the_derived_numbers(files: dict[str, str], capsys: pytest.Capt
     assert main([files["good"], "--network", files["network"], "--json", "--arithmetic", "exact"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["margins"] == {"0": 1.0}
-    assert (report["semantics"], report["arithmetic"], report["lemmas"], report["leaves"]) == ("real", "exact", 2, 2)
+    assert (report["semantics"], report["arithmetic"], report["lemmas"], report["leaves"]) == ("real", "exact", 3, 2)
 
 
 def test_a_limit_of_bytes_is_kept(files: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,14 +91,34 @@ def test_no_check_is_an_assert() -> None:
         assert "assert " not in file.read_text(encoding="utf-8"), file
 
 
-# Lines of the checker and of its reader of ONNX, blank ones and documentation included: its worth is that all of it can be read.
-MOST = {"checker": 1650, "reader": 500}
+# Lines of the checker and of its reader of ONNX: all, and those of code alone. Its worth is that all of it can be read.
+MOST = {"checker": (1100, 800), "reader": (480, 375)}
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
+
+
+def code_lines(text: str) -> int:
+    """Lines that hold more than blanks, a comment or documentation."""
+    held: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.string.strip() and token.type != tokenize.COMMENT:
+            held |= set(range(token.start[0], token.end[0] + 1))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            held -= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    return len(held)
 
 
 def test_the_checker_stays_small() -> None:
     """Whoever makes one of these larger says why a reader's time is well spent on it."""
-    lines = dict.fromkeys(MOST, 0)
+    lines = {part: [0, 0] for part in MOST}
     for file in (ROOT / "verify" / "check").glob("*.py"):
-        part = "reader" if file.name in ("onnx_reader.py", "protobuf.py") else "checker"
-        lines[part] += len(file.read_text(encoding="utf-8").splitlines())
-    assert {part: count for part, count in lines.items() if count > MOST[part]} == {}
+        found, text = (
+            lines["reader" if file.name in ("onnx_reader.py", "protobuf.py") else "checker"],
+            file.read_text(encoding="utf-8"),
+        )
+        found[0] += len(text.splitlines())
+        found[1] += code_lines(text)
+    assert {
+        part: tuple(count) for part, count in lines.items() if count[0] > MOST[part][0] or count[1] > MOST[part][1]
+    } == {}
+    assert all(count[0] > MOST[part][0] - 50 for part, count in lines.items())  # so that the limits follow

@@ -8,81 +8,81 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.certificates import network
+from support.certificates import affine, i32, network
 
 from verify.check.forms import Rejected
 from verify.check.report import read_network
 
 INPUT = {"op": "input", "size": 12}
-CONV = {"op": "conv", "inputs": [0], "shape": [3, 2, 2], "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1]}
-KERNEL = np.ones((2, 3, 1, 1))
-AFFINE = {"op": "affine", "inputs": [0], "weight": np.ones((2, 12))}
+AFFINE = affine([0], np.ones((2, 12)))
+RELU = {"op": "relu", "inputs": [0]}
 
 
-def index(*values: int) -> np.ndarray:
-    return np.array(values, dtype=np.int64)
+def changed(**keys: Any) -> list[Any]:
+    return [INPUT, {**AFFINE, **keys}]
 
 
 REFUSED: dict[str, tuple[list[Any], str]] = {
     "no nodes": ([], "there are no nodes"),
-    "no input": ([AFFINE], "node 0 .affine.: the input is the first node"),
+    "no input": ([AFFINE], "node 0 .linear.: the input is the first node"),
     "two inputs": ([INPUT, INPUT], "node 1 .input.: the input is the first node"),
-    "an unknown op": ([INPUT, {"op": "tanh", "inputs": [0]}], "op of node 1 is 'tanh', not one of input, affine"),
-    "an op that is a list": ([INPUT, {"op": ["relu"], "inputs": [0]}], r"op of node 1 is \['relu'\], not one of"),
-    "a later node": (
-        [INPUT, {"op": "relu", "inputs": [1]}],
-        "entry 0 of inputs of it is 1, not an integer from 0 to 0",
+    "an unknown op": (
+        [INPUT, {"op": "tanh", "inputs": [0]}],
+        r"op of node \d( \(\w+\))? is 'tanh', not one of input, relu, linear",
     ),
-    "one summand": ([INPUT, {"op": "add", "inputs": [0]}], "inputs of it has 1 entries, not 2"),
-    "summands of two sizes": ([INPUT, AFFINE, {"op": "add", "inputs": [0, 1]}], "values of 12 and 2 are added"),
-    "columns that do not fit": (
-        [INPUT, {**AFFINE, "weight": np.ones((2, 5))}],
-        "weight has 5 columns for a value of 12",
+    "an op that is a list": (
+        [INPUT, {"op": ["relu"], "inputs": [0]}],
+        r"op of node \d( \(\w+\))? is \['relu'\], not one of",
     ),
-    "no columns": ([INPUT, {**AFFINE, "weight": np.ones((2, 0))}], "weight has 0 columns"),
-    "no rows": ([INPUT, {**AFFINE, "weight": np.ones((0, 12))}], "a value of 0"),
-    "a vector as a matrix": (
-        [INPUT, {**AFFINE, "weight": np.ones(12)}],
-        r"weight of it has the shape \(12,\), not m n",
+    "a later node": ([INPUT, {"op": "relu", "inputs": [1]}], r"inputs are \[1\], not nodes before it"),
+    "a node of text": ([INPUT, {"op": "relu", "inputs": ["0"]}], r"inputs are \['0'\], not nodes before it"),
+    "a node that is true": ([INPUT, RELU, {"op": "relu", "inputs": [True]}], r"inputs are \[True\], not nodes"),
+    "no inputs": ([INPUT, {"op": "relu", "inputs": []}], r"inputs are \[\], not nodes before it"),
+    "a ReLU of two": ([INPUT, {"op": "relu", "inputs": [0, 0]}], r"inputs are \[0, 0\], not nodes before it"),
+    "no taps": (changed(taps=np.zeros((0, 0), dtype=np.int32)), "weight does not fit|its value is empty"),
+    "taps beyond": (changed(taps=AFFINE["taps"] + i32(1)), "it reads entries beyond the 12 of its inputs"),
+    "a negative tap": (changed(taps=AFFINE["taps"] - i32(1)), r"taps of node \d \(\w+\) has the entry -1 at \[0, 0\]"),
+    "taps of another weight": (changed(taps=AFFINE["taps"][:, 1:]), "weight does not fit"),
+    "taps that are a vector": (changed(taps=AFFINE["taps"][0]), r"taps of node \d \(\w+\) has the shape \(12,\), not"),
+    "no bases": (changed(bases=i32()), "its value is empty"),
+    "bases beyond": (changed(bases=i32(1)), "it reads entries beyond"),
+    "a negative base": (changed(bases=i32(-1)), r"bases of node \d \(\w+\) has the entry -1"),
+    "an entry beyond what is gathered": (changed(gather=i32(*range(11))), "beyond the 11 that it gathers"),
+    "gathered entries beyond": (changed(gather=i32(*range(1, 13))), "beyond the 12 of its inputs"),
+    "a gathered entry of -2": (changed(gather=i32(*range(-2, 10))), r"gather of node \d \(\w+\) has the entry -2"),
+    "an entry gathered twice": (
+        changed(gather=i32(0, 0), taps=i32(0)[None], bases=i32(0, 1), weight=np.ones((1, 2, 1))),
+        "a tap reads an entry twice",
     ),
-    "an infinite weight": ([INPUT, {**AFFINE, "weight": np.full((2, 12), np.inf)}], r"has the entry inf at \[0, 0\]"),
-    "a bias of another size": ([INPUT, {**AFFINE, "bias": np.ones(3)}], "bias has 3 entries for a value of 2"),
-    "a negative bias_error": ([INPUT, {**AFFINE, "bias_error": -np.ones(2)}], "bias_error of it has the entry -1.0"),
-    "a bias_error unlike the bias": (
-        [INPUT, {**AFFINE, "bias": np.ones(2), "bias_error": np.ones(1)}],
-        r"bias_error of it has the shape \(1,\), not b = \(2,\)",
-    ),
-    "many ulps": ([INPUT, {**AFFINE, "weight_ulps": 2**21}], "weight_ulps of it is 2097152, not an integer from 0"),
-    "a factor for each but one": (
-        [INPUT, {"op": "scale", "inputs": [0], "weight": np.ones(11)}],
-        "weight has 11 entries",
-    ),
-    "an index beyond": ([INPUT, {"op": "select", "inputs": [0], "index": index(12)}], "index names entries that"),
-    "an index of -2": ([INPUT, {"op": "select", "inputs": [0], "index": index(-2)}], r"index of it has the entry -2"),
-    "a selection from nothing": ([INPUT, {"op": "select", "inputs": [], "index": index(0)}], "1 entries of 0 values"),
-    "an empty selection": ([INPUT, {"op": "select", "inputs": [0], "index": index()}], "a value of 0"),
-    "another plane": ([INPUT, {**CONV, "weight": KERNEL, "shape": [3, 2, 3]}], "weight has the shape"),
-    "groups that do not fit": ([INPUT, {**CONV, "weight": np.ones((2, 2, 1, 1))}], "weight has the shape"),
-    "no kernel": ([INPUT, {**CONV, "weight": np.ones((2, 3, 0, 1))}], "weight has the shape"),
-    "a kernel that does not fit": (
-        [INPUT, {**CONV, "weight": np.ones((2, 3, 3, 1))}],
-        r"a kernel reaches \[3, 1\] over",
-    ),
-    "a stride of 0": ([INPUT, {**CONV, "weight": KERNEL, "stride": [0, 1]}], "entry 0 of stride of it is 0"),
-    "an unknown key": ([INPUT, {**CONV, "weight": KERNEL, "groups": 1}], "it has an unknown key 'groups'"),
-    "endless padding": ([INPUT, {**CONV, "weight": KERNEL, "padding": [2**24, 2**24]}], "windows or the padded input"),
+    "an entry twice": (changed(bases=i32(0, 0)), "a tap reads an entry twice"),
+    "a matrix as weight": (changed(weight=np.ones((2, 12))), r"weight of node \d \(\w+\) has the shape \(2, 12\), not"),
+    "no rows": (changed(weight=np.ones((1, 0, 12))), "its value is empty"),
+    "an infinite weight": (changed(weight=np.full((1, 2, 12), np.inf)), r"has the entry inf at \[0, 0, 0\]"),
+    "a bias of another size": (changed(bias=np.ones(3)), "bias has 3 entries for a value of 2"),
+    "a negative bias_error": (changed(bias_error=-np.ones(2)), r"bias_error of node \d \(\w+\) has the entry -1.0"),
+    "a bias_error of another size": (changed(bias_error=np.ones(1)), "bias_error has 1 entries for a value of 2"),
+    "many ulps": (changed(weight_ulps=2**21), r"weight_ulps of node \d( \(\w+\))? is 2097152, not an integer from 0"),
+    "an unknown key": (changed(groups=1), " has an unknown key 'groups'"),
+    "an endless value": ([{"op": "input", "size": 2**26}], r"size of node \d( \(\w+\))? is 67108864, not an integer"),
     "endless windows": (
-        [{"op": "input", "size": 10**6}, {**CONV, "shape": [1, 1000, 1000], "weight": np.ones((1, 1, 300, 300))}],
-        "windows or the padded input have 44226090000 entries",
+        [
+            {"op": "input", "size": 2**20},
+            changed(
+                taps=np.arange(2**15, dtype=np.int32)[None],
+                bases=np.arange(2**15, dtype=np.int32),
+                weight=np.ones((1, 1, 2**15)),
+            )[1],
+        ],
+        "of 32505856 that are left",
     ),
-    "endless selections": (
-        [INPUT, {"op": "select", "inputs": [0] * 2**10, "index": index(*range(12)).repeat(3000)}],
-        "values",
+    "endless rows": (
+        [INPUT, changed(taps=i32(0)[None], bases=i32(*range(12)).repeat(1000), weight=np.ones((1, 2**14, 1)))[1]],
+        "it needs 196620012 entries",
     ),
-    "an endless value": ([{"op": "input", "size": 2**26}], "size of it is 67108864, not an integer"),
+    "endless inputs": ([{"op": "input", "size": 2**15}, {**AFFINE, "inputs": [0] * 2**12}], "it needs 134217"),
     "endless values": (
-        [INPUT, *({"op": "select", "inputs": [k], "index": np.zeros(2**21, dtype=np.int64)} for k in range(9))],
-        "all of them and all indices have",
+        [{"op": "input", "size": 2**22}, *[RELU] * 9],
+        "it needs 8388608 entries, of 4194304 that are left",
     ),
 }
 

@@ -26,78 +26,68 @@ def planted(generator: np.random.Generator, rows: int, slack: float) -> tuple[by
     return network(*nodes), ball(centre, "1/4"), {"C": C, "d": d, "rows": [rows]}
 
 
-def mixed(generator: np.random.Generator, rows: int, clause_rows: int) -> dict[str, Any]:
-    return {"mix": generator.exponential(size=(rows, clause_rows))}
+BEGINS = np.cumsum(SIZES)  # of the ReLUs in frames, and of the rows
 
 
-def random_tree(generator: np.random.Generator, clause_rows: int) -> dict[str, Any]:
-    """Splits at random neurons; betas of the phases on the way to each leaf, and of either sign at other neurons."""
-    shape, relu, neuron = [], [], []
-    beta: dict[int, list[tuple[int, int, float]]] = {0: [], 1: []}
-    leaves = 0
-
-    def grow(depth: int, path: list[tuple[int, int, int]]) -> None:
-        nonlocal leaves
-        unused = [(r, i) for r in (0, 1) for i in range(SIZES[r + 1]) if (r, i) not in {(r, i) for r, i, _ in path}]
-        if depth == 0 or generator.random() < 0.2:
-            shape.append(0)
-            for r, i, sign in path:
-                beta[r].append((leaves, i, sign * generator.exponential()))
-            beta[unused[0][0]].append((leaves, unused[0][1], generator.normal()))
-            leaves += 1
-            return
-        r, i = unused[int(generator.integers(len(unused)))]
-        shape.append(1)
-        relu.append(r)
-        neuron.append(i)
-        for sign in (1, -1):
-            grow(depth - 1, [*path, (r, i, sign)])
-
-    grow(4, [])
-    columns = {r: [np.array(column) for column in zip(*entries, strict=True)] for r, entries in beta.items() if entries}
-    betas = {
-        str(r): {"row": c[0].astype(np.int32), "at": c[1].astype(np.int32), "value": c[2].astype(np.float64)}
-        for r, c in columns.items()
-    }
+def multipliers(generator: np.random.Generator, leaves: int, rows: int, betas: Any = None) -> dict[str, Any]:
+    """Weights of the rows for each leaf, and perhaps betas (leaves, neurons), and slopes of the first ReLU."""
+    at = np.arange(BEGINS[2], BEGINS[2] + rows, dtype=np.int32)
+    value = -generator.exponential(size=(leaves, rows))
+    if betas is not None:
+        neurons = np.arange(BEGINS[0], BEGINS[2], dtype=np.int32)
+        at, value = np.concatenate([neurons, at]), np.concatenate([betas, value], axis=1)
     slopes = {
-        "0": {"at": np.arange(7, dtype=np.int32), "value": generator.integers(0, 65536, size=(leaves, 7)).astype("<u2")}
+        "at": np.arange(3, 10, dtype=np.int32),
+        "value": generator.integers(0, 65536, size=(leaves, 7)).astype("<u2"),
     }
-    return {
-        "op": "tree",
-        "shape": np.array(shape, dtype=np.int8),
-        "relu": np.array(relu, dtype=np.int16),
-        "neuron": np.array(neuron, dtype=np.int32),
-        "multipliers": {**mixed(generator, leaves, clause_rows), "beta": betas, "lower": slopes},
-    }
+    return {"lower": slopes, "beta": {"at": at, "value": value}}
 
 
-def random_boxes(generator: np.random.Generator, clause_rows: int) -> dict[str, Any]:
-    """Level by level, each part cut with some probability."""
+def grown(generator: np.random.Generator, places: range, chance: float) -> np.ndarray:
+    """Where each part is cut, -1 for a leaf, those of each depth after those before."""
     cut: list[int] = []
     level = 1
-    while level and len(cut) < 200:
-        chosen = [int(generator.integers(3)) if generator.random() < 0.8 else -1 for _ in range(level)]
+    while level and len(cut) < 100:
+        chosen = [int(generator.choice(places)) if generator.random() < chance else -1 for _ in range(level)]
         cut, level = cut + chosen, 2 * sum(c >= 0 for c in chosen)
-    cut += [-1] * level
-    return {"op": "boxes", "cut": np.array(cut, dtype=np.int16), "multipliers": mixed(generator, len(cut), clause_rows)}
+    return np.array([*cut, *[-1] * level], dtype=np.int32)
 
 
-def random_splits(generator: np.random.Generator, clause_rows: int, depth: int = 3) -> list[dict[str, Any]]:
+def random_tree(generator: np.random.Generator, rows: int) -> dict[str, Any]:
+    """Splits at random neurons; betas of either sign at any neurons."""
+    cut = grown(generator, range(BEGINS[0], BEGINS[2]), 0.7)
+    leaves = int((cut < 0).sum())
+    betas = generator.normal(size=(leaves, 13)) * (generator.random(size=(leaves, 13)) < 0.3)
+    row = np.where(cut < 0, np.cumsum(cut < 0) - 1, -1).astype(np.int32)
+    return {"op": "tree", "cut": cut, "row": row, "multipliers": multipliers(generator, leaves, rows, betas)}
+
+
+def random_boxes(generator: np.random.Generator, rows: int) -> dict[str, Any]:
+    """Inputs and neurons are cut, boxes are clipped, intervals derived anew."""
+    cut = grown(generator, range(BEGINS[1] if generator.random() < 0.5 else 3), 0.7)
+    row, derive = np.arange(len(cut), dtype=np.int32), [0, 1][: int(generator.integers(3))]
+    return {
+        "op": "tree",
+        "cut": cut,
+        "row": row,
+        "derive": derive,
+        "multipliers": multipliers(generator, len(cut), rows),
+    }
+
+
+def random_splits(generator: np.random.Generator, rows: int, depth: int = 3) -> list[dict[str, Any]]:
     """A split, both ends of every neuron derived in each half, and so on."""
     if depth == 0:
-        return [{"op": "refute", "multipliers": mixed(generator, 1, clause_rows)}]
-    relu = int(generator.integers(2))
+        leaf = {"cut": np.array([-1], dtype=np.int32), "row": np.array([0], dtype=np.int32)}
+        return [{"op": "tree", **leaf, "multipliers": multipliers(generator, 1, rows)}]
     size = SIZES[2]
-    lemma = {
-        "op": "bounds",
-        "relu": 1,
-        "neurons": np.tile(np.arange(size, dtype=np.int32), 2),
-        "sides": np.repeat(np.array([1, -1], dtype=np.int8), size),
-        "multipliers": {"mix": 0.1 * generator.exponential(size=(2 * size, clause_rows))},
-    }
-    steps = [{"op": "split", "relu": relu, "neuron": int(generator.integers(SIZES[relu + 1]))}]
+    beta = {"at": np.arange(BEGINS[2], BEGINS[2] + rows, dtype=np.int32)}
+    beta["value"] = -0.1 * generator.exponential(size=(2 * size, rows))
+    neurons = np.arange(size, dtype=np.int32)
+    lemma = {"op": "bounds", "relu": 1, "neurons": np.concatenate([neurons, ~neurons]), "multipliers": {"beta": beta}}
+    steps = [{"op": "split", "at": int(generator.integers(BEGINS[2]))}]
     for _ in range(2):
-        steps += [{"op": "interval", "relu": 1}, lemma, *random_splits(generator, clause_rows, depth - 1)]
+        steps += [lemma, *random_splits(generator, rows, depth - 1)]
     return steps
 
 

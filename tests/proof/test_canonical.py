@@ -19,7 +19,7 @@ from verify.check.report import read_network
 from verify.demo import demo_network_path
 from verify.load.builder import Builder
 from verify.network import Network
-from verify.operators import Affine, Conv, Linear, Reshape
+from verify.operators import Affine, Conv, Linear, Reshape, Scale
 from verify.proof.canonical import canonical, identity, save_network
 from verify.selftest.networks import KINDS, network, weights
 
@@ -31,10 +31,11 @@ def documents(net: Network) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_numbers_are_those_of_the_network_bit_for_bit(kind: str) -> None:
     net = network(kind, 2)
-    operators = [n.operator for n in net.nodes if isinstance(n.operator, (Affine, Conv))]
-    stored = [node for node in documents(net) if node["op"] in ("affine", "conv")]
+    operators = [n.operator for n in net.nodes if isinstance(n.operator, (Affine, Conv, Scale))]
+    stored = [node for node in documents(net) if "weight" in node and len(node["inputs"]) == 1]  # no sums
     for op, node in zip(operators, stored, strict=True):
-        assert node["weight"].astype(np.float64).tobytes() == op.weight.contiguous().numpy().tobytes()
+        weight = op.weight.expand(op.input_shape) if isinstance(op, Scale) else op.weight
+        assert node["weight"].astype(np.float64).tobytes() == weight.contiguous().numpy().tobytes()
 
 
 def rows_of_matrices() -> Network:
@@ -61,9 +62,9 @@ def test_the_checker_reads_the_same_network(net: Network) -> None:
     assert [float(v) for v in exact] == pytest.approx(net(x)[0].tolist(), abs=1e-12)
     values = [_fractions(x[0].numpy()).reshape(-1, 1)]  # the same through the maps that the checker made
     for node in nodes[1:]:
-        value = np.maximum(values[node.inputs[0]], 0) if node.op == "relu" else 0
-        for m, i in zip(node.maps, node.inputs, strict=False):
-            value = value + m.forwards(None if m.weight is None else _fractions(m.weight), values[i])
+        v = np.concatenate([values[i] for i in node.inputs])
+        weight = None if node.weight is None else _fractions(node.weight)
+        value = np.maximum(v, 0) if node.op == "relu" else node.forwards(weight, v)
         values.append(value if node.bias is None else value + _fractions(node.bias)[:, None])
     assert (values[-1][:, 0] == exact).all()
 

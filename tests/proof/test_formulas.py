@@ -80,24 +80,26 @@ def test_one_row_alone_refutes_no_part_with_a_free_variable() -> None:
     """So what is stored are weights of both rows, and slopes that are not whole."""
     (step,) = steps(written()[0], "boxes")
     file = opened(written()[0])
-    cut, mix = (file.arrays[name] for name in (step["cut"], step["multipliers"]["mix"]))
-    assert bool(((mix > 0).all(1) & (cut == -1)).any())
-    (slopes,) = step["multipliers"]["lower"].values()
-    assert file.arrays[slopes["value"]].dtype == np.uint16
+    cut, weights = (file.arrays[name] for name in (step["cut"], step["multipliers"]["beta"]["value"]))
+    assert bool(((weights < 0).all(1) & (cut == -1)).any())
+    assert file.arrays[step["multipliers"]["lower"]["value"]].dtype == np.uint16
+
+
+def test_no_bounds_are_derived_where_intervals_say_all() -> None:
+    (step,) = steps(written()[0], "boxes")
+    assert step["derive"] == []
+
+
+def zero(kind: str) -> Callable[[File], None]:
+    def change(file: File) -> None:
+        held = boxes(file)["multipliers"][kind]
+        held["value"] = file.named(np.zeros_like(file.arrays[held["value"]]))
+
+    return change
 
 
 def boxes(file: File) -> dict[str, Any]:
-    return next(step for step in file.document["steps"] if step["op"] == "boxes")
-
-
-def no_weights(file: File) -> None:
-    held = boxes(file)["multipliers"]
-    held["mix"] = file.named(np.zeros_like(file.arrays[held["mix"]]))
-
-
-def no_slopes(file: File) -> None:
-    (held,) = boxes(file)["multipliers"]["lower"].values()
-    held["value"] = file.named(np.zeros_like(file.arrays[held["value"]]))
+    return next(step for step in file.document["steps"][0] if "derive" in step)
 
 
 def cut_elsewhere(file: File) -> None:
@@ -106,7 +108,7 @@ def cut_elsewhere(file: File) -> None:
     boxes(file)["cut"] = file.named(cut)
 
 
-@pytest.mark.parametrize("change", [no_weights, no_slopes, cut_elsewhere])
+@pytest.mark.parametrize("change", [zero("beta"), zero("lower"), cut_elsewhere])
 @pytest.mark.parametrize("arithmetic", ARITHMETICS)
 def test_other_multipliers_are_rejected(change: Callable[[File], None], arithmetic: str) -> None:
     data, network = written()

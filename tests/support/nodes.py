@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from support.certificates import dense
+from support.certificates import add, affine, conv, dense, i32, scale, select
 
 Number = Callable[[Any], Any]
 
@@ -23,41 +23,29 @@ def evaluate(nodes: list[dict[str, Any]], x: np.ndarray, number: Number = Fracti
 
     values: list[np.ndarray] = [x.ravel()]
     for node in nodes[1:]:
-        inputs = [values[i] for i in node["inputs"]]
-        v = inputs[0]
-        if node["op"] == "relu":
-            value = np.where(v > 0, v, number(0))
-        elif node["op"] == "add":
-            value = v + inputs[1]
-        elif node["op"] == "select":
-            v = np.concatenate(inputs)
-            flat = [v[i] if i >= 0 else number(0) for i in node["index"].tolist()]
-            value = np.array([*flat, None], dtype=object)[:-1]
-        elif node["op"] == "scale":
-            value = v * numbers(node["weight"])
-        elif node["op"] == "affine":
-            value = (numbers(node["weight"]) @ v.reshape(node["weight"].shape[1], -1)).ravel()
-        else:
-            value = convolved(node, numbers(node["weight"]), v.reshape(node["shape"]), number).ravel()
-        bias = node.get("bias")
-        if bias is not None:
-            value = value + np.repeat(numbers(bias), len(value) // len(bias))
+        v = np.concatenate([values[i] for i in node["inputs"]])
+        if "gather" in node:
+            v = np.array([*(v[i] if i >= 0 else number(0) for i in node["gather"].tolist()), None], dtype=object)[:-1]
+        value = np.where(v > 0, v, number(0)) if node["op"] == "relu" else _linear(node, v, numbers, number)
         values.append(value)
     return values[-1]
 
 
-def convolved(node: dict[str, Any], weight: np.ndarray, v: np.ndarray, number: Number) -> np.ndarray:
-    outs, ins, high, wide = weight.shape
-    (s, t), (p, q), (a, b), groups = node["stride"], node["padding"], node["dilation"], v.shape[0] // ins
-    rows = (v.shape[1] + 2 * p - a * (high - 1) - 1) // s + 1
-    columns = (v.shape[2] + 2 * q - b * (wide - 1) - 1) // t + 1
-    out = np.full((outs, rows, columns), number(0), dtype=object)
-    for o, i, j in np.ndindex(out.shape):
-        for c, k, m in np.ndindex(ins, high, wide):
-            row, column = i * s + k * a - p, j * t + m * b - q
-            if 0 <= row < v.shape[1] and 0 <= column < v.shape[2]:
-                out[o, i, j] = out[o, i, j] + weight[o, c, k, m] * v[o * groups // outs * ins + c, row, column]
-    return out
+def _linear(node: dict[str, Any], v: np.ndarray, numbers: Any, number: Number) -> np.ndarray:
+    """One sum after another: entry (g, o, p) of ``weight[g, o, t] * v[taps[g, t] + bases[p]]`` over t."""
+    taps, bases = node["taps"], node["bases"]
+    weight = numbers(node["weight"]) if "weight" in node else None
+    rows = taps.shape[1] if weight is None else weight.shape[1]
+    value = np.full((len(taps), rows, len(bases)), number(0), dtype=object)
+    for g, o, p in np.ndindex(value.shape):
+        reads = [(t, int(tap) + int(bases[p])) for t, tap in enumerate(taps[g])]
+        if weight is None:
+            value[g, o, p] = v[reads[o][1]]
+        else:
+            for t, at in reads:
+                value[g, o, p] = value[g, o, p] + weight[g, o, t] * v[at]
+    value, bias = value.ravel(), node.get("bias")
+    return value if bias is None else value + np.repeat(numbers(bias), len(value) // len(bias))
 
 
 def random_dense(generator: np.random.Generator, sizes: list[int], *, scale: float = 1.0) -> list[dict[str, Any]]:
@@ -76,51 +64,58 @@ def every_op(generator: np.random.Generator, *, inexact: bool = False) -> list[d
     def normal(*shape: int) -> np.ndarray:
         return f32(generator.normal(size=shape) * 0.6)
 
-    conv = {"op": "conv", "shape": [2, 2, 2], "stride": [1, 2], "padding": [1, 0], "dilation": [1, 1]}
-    grouped = {"op": "conv", "shape": [2, 2, 1], "stride": [1, 1], "padding": [1, 1], "dilation": [2, 1]}  # two groups
-    turned = {"op": "select", "index": np.array([3, -1, 0, 3, 7, 5], dtype=np.int64)}
+    padded = np.full((2, 4, 2), -1)
+    padded[:, 1:3] = np.arange(8).reshape(2, 2, 2)
+    wider = np.full((2, 4, 3), -1)
+    wider[:, 1:3, 1:2] = np.arange(4).reshape(2, 2, 1)
     nodes = [
         {"op": "input", "size": 8},
-        {"op": "scale", "inputs": [0], "weight": normal(8), "bias": normal(8)},
-        {"op": "select", "inputs": [1], "index": np.arange(8), "bias": normal(8)},
-        {**conv, "inputs": [2], "weight": normal(2, 2, 3, 2), "bias": normal(2)},
-        {"op": "relu", "inputs": [3]},  # (2, 2, 1)
-        {**grouped, "inputs": [4], "weight": normal(4, 1, 2, 3)},  # (4, 2, 1)
-        {"op": "relu", "inputs": [5]},
-        {"op": "affine", "inputs": [6], "weight": normal(8, 8)},
-        {"op": "add", "inputs": [7, 0]},
-        {"op": "relu", "inputs": [8]},
-        {**turned, "inputs": [9], "bias": normal(6)},
-        {"op": "affine", "inputs": [10], "weight": normal(2, 3), "bias": normal(2)},  # (2, 2)
-        {"op": "select", "inputs": [11, 10], "index": np.array([0, 1, 4, 5, 6, 2, 3, 7, 8, 9])},
-        {"op": "relu", "inputs": [12]},
-        {"op": "affine", "inputs": [13], "weight": normal(3, 10), "bias": normal(3)},
-        {"op": "add", "inputs": [14, 14]},
+        scale([0], normal(8), bias=normal(8)),
+        select([1], np.arange(8), bias=normal(8)),
+        select([2], [3, 2, 1, 0, 4, 5, 6, 7]),
+        {
+            **conv(3, normal(2, 2, 3, 2), (2, 4, 2), stride=(1, 2), dilation=(1, 1), bias=normal(2)),
+            "gather": i32(*padded.ravel()),
+        },
+        {"op": "relu", "inputs": [4]},  # (2, 2, 1)
+        select([5], wider.ravel()),
+        conv(6, normal(4, 1, 2, 3), (2, 4, 3), stride=(1, 1), dilation=(2, 1)),  # two groups
+        {"op": "relu", "inputs": [7]},  # (4, 2, 1)
+        affine([8], normal(8, 8)),
+        add(9, 0, 8),
+        {"op": "relu", "inputs": [10]},
+        select([11], [3, -1, 0, 2, 7, 5]),
+        select([12], [0, 1, 2, 0, 4, 5], bias=normal(6)),
+        affine([13], normal(2, 3), normal(2), columns=2),  # (2, 2)
+        select([14, 13], [0, 1, 4, 5, 6, 2, 3, 7, 8, 9]),
+        {"op": "relu", "inputs": [15]},
+        affine([16], normal(3, 10), normal(3)),
+        add(17, 17, 3),
     ]
     if inexact:
-        nodes[3].update(weight_ulps=2**18, bias_error=np.array([1e-9, 0.0]))
-        nodes[7].update(bias_error=np.full(8, 1e-10))
+        nodes[4].update(weight_ulps=2**18, bias_error=np.array([1e-9, 0.0]))
+        nodes[9].update(bias_error=np.full(8, 1e-10))
     return nodes
 
 
 def nasty(generator: np.random.Generator, kind: str) -> list[dict[str, Any]]:
     """Networks on which careless rounding shows."""
     nodes = random_dense(generator, {"deep": [3] + [4] * 50 + [2]}.get(kind, [3, 6, 6, 2]))
-    affine = [node for node in nodes if node["op"] == "affine"]
+    linear = [node for node in nodes if node["op"] == "linear"]
     if kind == "cancelling":
-        affine[0]["weight"][1::2] = affine[0]["weight"][::2]
-        affine[1]["weight"][:, ::2] *= 1e17
-        affine[1]["weight"][:, 1::2] = -affine[1]["weight"][:, ::2] * (1 + 2.0**-52)
-        affine[2]["weight"][1] = -affine[2]["weight"][0] * (1 + 2.0**-30)
+        linear[0]["weight"][0, 1::2] = linear[0]["weight"][0, ::2]
+        linear[1]["weight"][0, :, ::2] *= 1e17
+        linear[1]["weight"][0, :, 1::2] = -linear[1]["weight"][0, :, ::2] * (1 + 2.0**-52)
+        linear[2]["weight"][0, 1] = -linear[2]["weight"][0, 0] * (1 + 2.0**-30)
     elif kind == "subnormal":
-        affine[0]["weight"] *= 1e-160
-        affine[0]["bias"] *= 1e-310
-        affine[1]["weight"] *= 1e-160
-        affine[2]["weight"] *= 1e150
+        linear[0]["weight"] *= 1e-160
+        linear[0]["bias"] *= 1e-310
+        linear[1]["weight"] *= 1e-160
+        linear[2]["weight"] *= 1e150
     elif kind == "tiny biases":
-        for node in affine:
+        for node in linear:
             node["bias"] = np.full_like(node["bias"], 1e-30)
     elif kind == "huge and tiny":
-        affine[0]["weight"] *= 10.0 ** generator.integers(-150, 150, size=affine[0]["weight"].shape)
-        affine[1]["weight"] *= 10.0 ** generator.integers(-150, 140, size=affine[1]["weight"].shape)
+        linear[0]["weight"] *= 10.0 ** generator.integers(-150, 150, size=linear[0]["weight"].shape)
+        linear[1]["weight"] *= 10.0 ** generator.integers(-150, 140, size=linear[1]["weight"].shape)
     return nodes

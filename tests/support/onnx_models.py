@@ -6,7 +6,7 @@ import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 
-from support.nodes import evaluate
+from support.onnx_nodes import evaluate
 from verify.check.container import decompressed
 from verify.check.onnx_reader import read as read_onnx
 

@@ -23,17 +23,23 @@ def opened(data: bytes) -> File:
 
 
 def steps(data: bytes, op: str) -> list[dict[str, Any]]:
-    """The steps with this op."""
-    return [step for step in opened(data).document["steps"] if step["op"] == op]
+    """The steps of this kind: their op, ``boxes`` for trees that derive intervals."""
+    return [step for part in opened(data).document["steps"] for step in part if _kind(step) == op]
 
 
 def ops(data: bytes) -> list[str]:
-    """The op of every step; of those inside an assumed clause with ``in `` before it."""
-    found, inside = [], False
-    for step in opened(data).document["steps"]:
-        inside = (inside or step["op"] == "assume") and step["op"] not in ("region", "margins")
-        found.append(f"in {step['op']}" if inside else step["op"])
+    """The kind of every step; of those inside an assumed clause with ``in `` before it."""
+    found = []
+    for part in opened(data).document["steps"]:
+        open_ = 0
+        for step in part:
+            open_ += {"assume": 1, "split": 1, "tree": -1}.get(step["op"], 0)
+            found.append(f"in {_kind(step)}" if open_ or step["op"] == "tree" else _kind(step))
     return found
+
+
+def _kind(step: dict[str, Any]) -> str:
+    return "boxes" if "derive" in step else step["op"]
 
 
 def reports(certificate: Any, network: Network) -> Iterator[Report]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from support.certificates import File, box, certificate, dense, i32, mix, network
+from support.certificates import File, box, certificate, dense, i32, network
 
 NODES = dense(([[1], [-1]], None), ([[1, 1], [1, -1]], None))
 NETWORK = network(*NODES)
@@ -15,22 +15,32 @@ CLAUSES = {
     "C": [[-1, 0], [-1, 0], [0, 1], [0, -1]],
     "d": [2, 0.75, -0.5, -0.5],
 }
-SIDES = np.array([-1], dtype=np.int8), np.array([1], dtype=np.int8)
+# Places of a frame: 0 the input, 1 and 2 the arguments of the ReLU, 3 to 6 the rows of the clauses.
 
 
 def beta(value: float) -> dict[str, object]:
-    """One multiplier, of neuron 0 of ReLU 0, in row 0."""
-    return {"0": {"row": i32(0), "at": i32(0), "value": np.array([float(value)])}}
+    """One multiplier, of y_0."""
+    return {"at": i32(1), "value": np.array([[float(value)]])}
+
+
+def mix(*rows: list[float]) -> dict[str, object]:
+    """Multipliers of the rows of clause 1."""
+    return {"at": i32(4, 5, 6), "value": -np.array(rows, dtype=np.float64)}
+
+
+def refute(*row: float) -> dict[str, object]:
+    """A tree of one part, which is refuted by these multipliers of the rows of clause 1."""
+    return {"op": "tree", "cut": i32(-1), "row": i32(0), "multipliers": {"beta": mix(list(row))}}
 
 
 STEPS = [
-    {"op": "margins", "clauses": i32(0), "multipliers": {}},
+    {"op": "bounds", "relu": 1, "neurons": i32(0), "multipliers": {}},
     {"op": "assume", "clause": 1},
-    {"op": "split", "relu": 0, "neuron": 0},
-    {"op": "bounds", "relu": 0, "neurons": i32(1), "sides": SIDES[0], "multipliers": {"beta": beta(1)}},
-    {"op": "refute", "multipliers": mix([1, 1, 0])},
-    {"op": "bounds", "relu": 0, "neurons": i32(1), "sides": SIDES[1], "multipliers": {"beta": beta(-1)}},
-    {"op": "refute", "multipliers": mix([1, 0, 1])},
+    {"op": "split", "at": 1},
+    {"op": "bounds", "relu": 0, "neurons": i32(~1), "multipliers": {"beta": beta(1)}},
+    refute(1, 1, 0),
+    {"op": "bounds", "relu": 0, "neurons": i32(1), "multipliers": {"beta": beta(-1)}},
+    refute(1, 0, 1),
 ]
 
 

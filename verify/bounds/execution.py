@@ -34,7 +34,7 @@ def errors_of(node: Node, inputs: list[Interval]) -> Tensor | None:
     sizes = [x.magnitude() for x in inputs]
     largest = torch.stack([size.detach().flatten(1).amax(1) for size in sizes]).sum(0)
     if isinstance(op, Add):
-        fan, largest = 1, largest + 1.0
+        fan, largest = 2, largest + 1.0  # a row of two ones
         total = up(sizes[0] + sizes[1])
     else:
         fan = op.fan

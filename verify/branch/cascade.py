@@ -185,7 +185,7 @@ def _refuted(problem: Problem, bounds: Bounds, record: Recorder | None) -> Tenso
     if record is None:
         return best.amax(1) > 0
     lower, row = (best - row_room(problem.C, problem.d, bounds.values[-1].magnitude())).max(1)
-    record.by_rows(lower > 0, row, problem.rows.sum(1), bounds, at)
+    record.by_rows(lower > 0, row, bounds, at)
     return lower > 0
 
 

@@ -19,7 +19,7 @@ from verify.branch.relu import Confirm
 from verify.certificate import Certificate, Refused
 from verify.executed import meant
 from verify.network import Network, Semantics
-from verify.proof.recorder import Recorder
+from verify.proof.recorder import Recorder, places
 from verify.property import Clause, Property, PropertyCounterexample
 from verify.representable import representable
 from verify.verdict import Verdict
@@ -73,7 +73,8 @@ def decide(
     records: list[Recorder] = []
 
     def recorder(numbers: list[int]) -> Recorder:
-        records.append(Recorder(network, numbers))
+        counts = [len(prop.clauses[k].d) for k in numbers]
+        records.append(Recorder(network, places(numbers, counts)))
         return records[-1]
 
     decision = decide_known(

@@ -51,7 +51,7 @@ def _live(network: Network, bounds: Bounds) -> dict[int, Tensor]:
     for r, pre in bounds.pre.items():
         p = network.nodes[r].inputs[0]
         around = [p, *_readers(network.nodes, r)]
-        kept = (pre.upper > 0).flatten(1).any(0).nonzero().squeeze(1)
+        kept = (~(pre.upper <= 0)).flatten(1).any(0).nonzero().squeeze(1)  # a NaN says nothing, so it stays
         alone = _readers(network.nodes, p) == [r] and all(_dense(network.nodes[k]) for k in around)
         if alone and 0 < len(kept) < pre.upper[0].numel():
             found[r] = kept

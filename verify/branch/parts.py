@@ -4,7 +4,7 @@ The steps of :mod:`verify.branch.inputs` in their plainest form: CROWN layer by 
 few steps of slope ascent, clipping by that form alone, one halving. Where the clause forces neurons, half-spaces say which
 parts are excluded and where to halve, as they do in that search. They are no rule of the checker's: such a part gets the form
 that the duals of its linear program give (:mod:`verify.branch.program`). What is stored of a part is the weights of the rows,
-the form's slopes and where it was halved (check/FORMAT.md, step ``boxes``). Slower than the search without a certificate,
+the form's slopes and where it was halved (check/FORMAT.md, step ``tree``). Slower than the search without a certificate,
 which may use more.
 """
 
@@ -33,8 +33,9 @@ from verify.branch.scatter import SCATTER, hopeless
 from verify.branch.sensitivity import scores
 from verify.floating import TINY, down
 from verify.network import Network
+from verify.operators import Affine, Conv, Input, Reshape, Scale
 from verify.proof.document import Step
-from verify.proof.multipliers import COARSE, FINE, rounded, whole
+from verify.proof.multipliers import COARSE, FINE, begins, rounded, table, whole
 from verify.property import Clause
 from verify.region import Box, box
 from verify.verdict import Verdict
@@ -285,16 +286,29 @@ def _step(network: Network, record: _Record) -> Step:
     """The parts level by level, as the format wants them."""
     order, level = [], [0]
     while level:
-        order += level
+        order += level  # of halves, the upper one comes first
         level = [
-            child for part in level if record.cut[part] >= 0 for child in (record.first[part], record.first[part] + 1)
+            child for part in level if record.cut[part] >= 0 for child in (record.first[part] + 1, record.first[part])
         ]
+    first, end = begins(network)[0], begins(network)[-1]
     slopes = np.stack([record.slopes[part] for part in order])
-    lower, begin = {}, 0
-    for k, r in enumerate(network.relus):
-        count = int(np.prod(network.nodes[r].shape))
-        lower[str(k)] = {"at": np.arange(count, dtype=np.int32), "value": slopes[:, begin : begin + count]}
-        begin += count
     mix = np.stack([record.mix[part] for part in order])
-    cut = np.array([record.cut[part] for part in order], dtype=np.int16)
-    return {"op": "boxes", "cut": cut, "multipliers": {"lower": lower, "mix": mix}}
+    return {
+        "op": "tree",
+        "cut": np.array([record.cut[part] for part in order], dtype=np.int32),
+        "row": np.arange(len(order), dtype=np.int32),
+        "derive": [k for k, r in enumerate(network.relus) if not _exact_interval(network, r)],
+        "multipliers": table("lower", [(np.arange(first, end), slopes)]) | {"mix": mix},
+    }
+
+
+def _exact_interval(network: Network, relu: int) -> bool:
+    """Whether the argument of a ReLU is one matrix of the input's entries: an interval says all about it then."""
+    node = network.nodes[network.nodes[relu].inputs[0]]
+    while isinstance(node.operator, (Reshape, Scale)):
+        node = network.nodes[node.inputs[0]]
+    if isinstance(node.operator, (Affine, Conv)):
+        node = network.nodes[node.inputs[0]]
+    while isinstance(node.operator, (Reshape, Scale)):
+        node = network.nodes[node.inputs[0]]
+    return isinstance(node.operator, Input)

@@ -11,7 +11,7 @@ import torch
 from verify.certificate import Certificate, Refused
 from verify.certify.methods import method_named
 from verify.certify.options import Options
-from verify.proof.recorder import Recorder
+from verify.proof.recorder import Recorder, places
 from verify.property import rows_as_clauses
 from verify.specification import Query
 from verify.verdict import Evidence, Result, Verdict
@@ -45,7 +45,8 @@ def prove(query: Query, method: str, options: Options, *, label: int) -> Certifi
     not enough the reason says so. Trusted: nothing; the independent checker accepted it.
     """
     _, chosen = method_named(method)
-    record = Recorder(query.network, range(query.specification.C.shape[1]))
+    count = query.specification.C.shape[1]
+    record = Recorder(query.network, places(range(count), [1] * count))
     longer = None if options.timeout is None else 2 * options.timeout
     deadline = None if longer is None else time.perf_counter() + longer
     alone = replace(options, record=record, timeout=longer, deadline=deadline, trust_solver=False, workers=1)

@@ -20,9 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("file", metavar="FILE", help="the certificate")
     parser.add_argument("--network", required=True, help="the network it is about: a network file, or ONNX")
     parser.add_argument("--arithmetic", choices=sorted(ARITHMETICS), default="float64")
-    parser.add_argument(
-        "--max-bytes", type=int, default=MAX_BYTES, help="refuse files that are larger when decompressed"
-    )
+    parser.add_argument("--max-bytes", type=int, default=MAX_BYTES, help="refuse files that decompress to more")
     parser.add_argument("--json", action="store_true", help="print the report as one JSON object")
     given = parser.parse_args(arguments)
     try:

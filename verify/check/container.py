@@ -15,7 +15,7 @@ from verify.check.forms import Unreadable
 MAGIC = b"reluprf2"
 MAX_BYTES = 2**30  # after decompression
 _MAX_MARKS = 2**20  # of the characters that begin a JSON value: bounds the memory of the parsed text
-_DTYPES = {"F64": "<f8", "F32": "<f4", "U16": "<u2", "U8": "<u1", "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "<i1"}
+_DTYPES = {"F64": "<f8", "F32": "<f4", "U16": "<u2", "U8": "<u1", "I32": "<i4"}
 
 
 def decompressed(data: bytes, limit: int) -> bytes:
@@ -27,9 +27,7 @@ def decompressed(data: bytes, limit: int) -> bytes:
         except zlib.error as error:
             raise Unreadable(f"the compressed stream is damaged: {error}") from None
         if len(data) <= limit and (stream.unused_data or not stream.eof):
-            raise Unreadable(
-                "bytes follow the compressed stream" if stream.eof else "the compressed stream is cut short"
-            )
+            raise Unreadable("the compressed stream is cut short, or bytes follow it")
     if len(data) > limit:
         raise Unreadable(f"over the limit of {limit} bytes when decompressed")
     return data
@@ -43,51 +41,41 @@ def read_container(raw: bytes, form: str) -> dict[str, Any]:
         raise Unreadable("damaged: the SHA-256 at its end is not that of what is before it")
     size = int.from_bytes(raw[8:16], "little")
     text, data = raw[16 : 16 + size], memoryview(raw)[16 + size : -32]
-    if size > len(raw) - 48 or sum(text.count(mark) for mark in (b",", b"[", b"{")) > _MAX_MARKS:
+    if size > len(raw) - 48 or sum(map(text.count, (b",", b"[", b"{"))) > _MAX_MARKS:
         raise Unreadable(f"a document of {size} bytes in a file of {len(raw)}, or one of over {_MAX_MARKS} JSON values")
     try:
-        document = json.loads(
-            text.decode("ascii"), object_pairs_hook=_unique, parse_int=_whole, parse_float=_whole, parse_constant=_whole
-        )
-        if type(document) is not dict or document.pop("format", None) != form:
+        document = _parsed(text, {})
+        if type(document) is not dict or document.get("format") != form:
             raise ValueError(f"its format is not {form!r}")
-        arrays, begin = {}, 0
-        for k, (dtype, shape) in enumerate(document.pop("arrays")):
-            end = begin + np.dtype(_DTYPES[dtype]).itemsize * _count(shape)
+        arrays, begin = dict[str, Any](), 0
+        for k, (dtype, shape) in enumerate(document["arrays"]):
+            if type(shape) is not list or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
+                raise ValueError(f"the shape {shape!r:.80} is not a list of at most 8 integers >= 0")
+            end = begin + np.dtype(_DTYPES[dtype]).itemsize * math.prod(shape)
             if end > len(data):
                 raise ValueError(f"array {k}, {dtype} {shape}, ends at byte {end} of {len(data)}")
             arrays[f"#{k}"] = np.frombuffer(data[begin:end], _DTYPES[dtype]).reshape(shape)
             begin = end
         if begin != len(data):
             raise ValueError(f"{len(data) - begin} bytes follow the last array")
-        found: dict[str, Any] = _filled(document, arrays)
+        return {key: value for key, value in _parsed(text, arrays).items() if key not in ("format", "arrays")}
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Unreadable(f"the document is not as it should be: {type(error).__name__}: {error!s:.200}") from None
-    return found
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(dict(pairs)) != len(pairs):
-        raise ValueError("a name occurs twice in an object")
-    return dict(pairs)
+def _parsed(text: bytes, arrays: dict[str, Any]) -> Any:
+    """The document with arrays in place of their names, which are values of objects."""
+
+    def filled(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        if len(dict(pairs)) != len(pairs):
+            raise ValueError("a name occurs twice in an object")
+        return {key: arrays.get(value, value) if type(value) is str else value for key, value in pairs}
+
+    numbers: Any = dict.fromkeys(("parse_int", "parse_float", "parse_constant"), _whole)
+    return json.loads(text.decode("ascii"), object_pairs_hook=filled, **numbers)
 
 
 def _whole(text: str) -> int:
     if len(text) > 18 or not text.lstrip("-").isdigit():
         raise ValueError(f"the number {text:.40} is not an integer of fewer than 18 digits")
     return int(text)
-
-
-def _count(shape: Any) -> int:
-    if type(shape) is not list or len(shape) > 8 or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError(f"the shape {shape!r:.80} is not a list of at most 8 integers >= 0")
-    return math.prod(shape)
-
-
-def _filled(value: Any, arrays: dict[str, Any]) -> Any:
-    """The value with arrays in place of their names."""
-    if type(value) is dict:
-        return {key: _filled(item, arrays) for key, item in value.items()}
-    if type(value) is list:
-        return [_filled(item, arrays) for item in value]
-    return arrays.get(value, value) if type(value) is str else value

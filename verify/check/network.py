@@ -1,93 +1,43 @@
-"""The network: nodes in topological order. A linear node is a sum of maps, one an input, whatever its op; values are flat."""
+"""The network: an input, ReLUs, and linear nodes, all of which have one form. Values are flat."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from verify.check.forms import Numbers, Rejected, Whole, chosen, read, require
+from verify.check.forms import Array, Numbers, Rejected, chosen, require
 
-Array = NDArray[Any]
-MAX_SIZE = 2**25  # of all values, and of all indices of maps, together
+MAX_SIZE = 2**25  # entries of all values, of what nodes read of them, and of their windows, together
+_LINEAR = {
+    "inputs": list,
+    "gather?": Numbers("I32", (None,), -1),
+    "taps": Numbers("I32", (None, None), 0),
+    "bases": Numbers("I32", (None,), 0),
+    "weight?": Numbers("F64 F32", (None, None, None)),
+    "bias?": Numbers("F64 F32", (None,)),
+    "weight_ulps?": range(2**20 + 1),
+    "bias_error?": Numbers("F64 F32", (None,), 0),
+}
+_OPS = {"input": {"size": range(1, MAX_SIZE + 1)}, "relu": {"inputs": list}, "linear": _LINEAR}
 
 
 @dataclass(frozen=True, eq=False)
-class Map:
-    """``v -> W v``: output (g, o, p) is the sum over t of ``weight[g, o, t]`` times entry ``index[g, t, p]`` of v, -1 being 0.
-
-    Without weight, output (g, t, p) is that entry. All values (size, R) are those of R functionals or frames, side by side.
-    """
-
-    size: int  # of v
-    index: Array
-    weight: Array | None = None
-
-    @property
-    def outputs(self) -> int:
-        """The size of ``W v``."""
-        return self.index.size if self.weight is None else math.prod(self.weight.shape[:2]) * self.index.shape[2]
-
-    @property
-    def back(self) -> int:
-        """How many products an entry of ``a W`` is the sum of, at most."""
-        return len(self.uses) * (1 if self.weight is None else self.weight.shape[1])
-
-    @cached_property
-    def plain(self) -> bool:
-        """Whether every entry of v is read once, in their order."""
-        return np.array_equal(self.index.ravel(), np.arange(self.size))
-
-    def forwards(self, weight: Array | None, v: Array) -> Array:
-        """``W v``, with ``weight`` in place of the map's own: its magnitude, or in another arithmetic."""
-        if not self.plain:
-            v = np.concatenate([v, np.zeros((1, v.shape[1]), v.dtype)])[self.index.ravel()]
-        groups, terms, places = self.index.shape
-        product = v if weight is None else weight @ v.reshape(groups, terms, places * v.shape[1])
-        return product.reshape(-1, v.shape[1])
-
-    def backwards(self, weight: Array | None, a: Array) -> Array:
-        """``a W`` for coefficients a of the outputs, made of the places p alone at which some coefficient is not 0."""
-        (groups, _, places), count = self.index.shape, a.shape[1]
-        part: Array = a.reshape(groups, -1, places, count)
-        live = np.full(places, True) if self.plain else (part != 0).any(axis=(0, 1, 3))
-        left = np.count_nonzero(live)
-        part = part if left == places else part[:, :, live]
-        if weight is not None:
-            part = weight.swapaxes(1, 2) @ part.reshape(groups, part.shape[1], left * count)
-        if self.plain:
-            return part.reshape(-1, count)
-        part, out = part.reshape(-1, count), np.zeros((self.size, count), a.dtype)
-        rank = np.cumsum(live) - 1
-        for entries, sources in self.uses:
-            row, place = np.divmod(entries, places)
-            kept = live[place]
-            out[sources[kept]] += part[(row * left + rank[place])[kept]]
-        return out
-
-    @cached_property
-    def uses(self) -> list[tuple[Array, Array]]:
-        """The places of the index and what is there, in rounds: in round k, those that use something for the k-th time."""
-        flat = self.index.ravel()
-        order = np.argsort(flat, kind="stable")[np.count_nonzero(flat < 0) :]
-        earlier = np.arange(len(order)) - np.searchsorted(flat[order], flat[order])
-        rounds = np.split(order[np.argsort(earlier, kind="stable")], np.cumsum(np.bincount(earlier))[:-1])
-        return [(entries, flat[entries]) for entries in rounds]
-
-
-@dataclass(frozen=True)
 class Node:
-    """One node. ``bias`` and ``bias_error`` have the value's size; all arrays are float64."""
+    """One node. A linear one reads v, the values of its inputs one after another, through an ``index`` (g, t, p).
+
+    Entry (g, o, p) of its value is ``sum over t of weight[g, o, t] * v[index[g, t, p]]``, or (g, t, p) that entry of v where
+    there is no weight; -1 reads 0. ``bias`` and ``bias_error`` have the size of the value. Numbers are float64.
+    """
 
     op: str
     inputs: list[int]
     size: int
-    maps: list[Map]
+    reads: int  # the size of v
+    index: Array
+    weight: Array | None = None
     bias: Array | None = None
     bias_error: Array | None = None
     weight_ulps: int = 0
@@ -95,101 +45,82 @@ class Node:
     @property
     def fan(self) -> int:
         """How many products an entry of the value is the sum of, at most; 0 where nothing is computed."""
-        if self.maps and self.maps[0].weight is not None:
-            return int(self.maps[0].index.shape[1])
-        return int(self.op == "add" or self.bias is not None)
+        return int(self.index.shape[1]) if self.weight is not None else int(self.bias is not None)
+
+    @property
+    def back(self) -> int:
+        """How many products an entry of ``a W`` is the sum of, at most."""
+        uses = np.bincount(self.index.ravel() + 1)[1:].max(initial=2)  # 2: at a ReLU
+        return int(uses) * (1 if self.weight is None else self.weight.shape[1])
+
+    @cached_property
+    def plain(self) -> bool:
+        """Whether every entry of v is read once, in their order."""
+        return np.array_equal(self.index.ravel(), np.arange(self.reads))
+
+    def forwards(self, weight: Any, v: Array) -> Array:
+        """``W v`` for columns v (reads, ...), with ``weight`` in place of the node's own: its magnitude, or other numbers."""
+        seen = v if self.plain else np.concatenate([v, np.zeros((1, *v.shape[1:]), v.dtype)])[self.index]
+        value = seen if weight is None else weight @ seen.reshape(*self.index.shape[:2], -1)
+        return value.reshape(self.size, *v.shape[1:])
+
+    def backwards(self, weight: Any, a: Array) -> Array:
+        """``a W`` for columns a (size, ...), made of the places p alone at which some coefficient is not 0."""
+        groups, terms, places = self.index.shape
+        part: Array = a.reshape(groups, -1, places, a[0].size)
+        live = np.full(places, True) if self.plain else (part != 0).any(axis=(0, 1, 3))
+        part = part if live.all() else part[:, :, live]
+        if weight is not None:
+            part = weight.swapaxes(1, 2) @ part.reshape(groups, part.shape[1], -1)
+        if self.plain:
+            return part.reshape(self.reads, *a.shape[1:])
+        out = np.zeros((self.reads + 1, a[0].size), a.dtype)
+        rows = part.reshape(groups * terms, -1, a[0].size)
+        for entries, row in zip(self.index[:, :, live].reshape(groups * terms, -1), rows, strict=True):
+            out[entries] += row  # no entry of v occurs twice here; the last is what -1 reads
+        return out[:-1].reshape(self.reads, *a.shape[1:])
 
 
 def build(raw: list[Any]) -> list[Node]:
     """The nodes of FORMAT.md, section 2, with arrays in place of their names. Raises `Rejected`."""
-    nodes: list[Node] = []
-    total = 0
+    nodes, room = list[Node](), MAX_SIZE
     for j, entry in enumerate(raw):
-        op, (form, make) = chosen(_OPS, entry, "op", f"node {j}")
+        op, given = chosen(_OPS, "op", entry, f"node {j}")
+        inputs = given.pop("inputs", [])
         try:
             require((op == "input") == (j == 0), "the input is the first node, and no other")
-            given = read(form | {"op": str}, entry, "it", {"earlier": j})
-            inputs, weight = given.get("inputs", []), given.get("weight")
-            maps = make(given, *(nodes[i].size for i in inputs)) if make else []
-            size = maps[0].outputs if maps else nodes[inputs[0]].size if inputs else given["size"]
-            total += size + sum(m.index.size for m in maps)
-            require(size and total <= MAX_SIZE, f"a value of {size}; all of them and all indices have {total} entries")
-            own = {key: given[key].astype(np.float64) for key in ("bias", "bias_error") if key in given}
-            for key, array in own.items():
-                rows = size if weight is None else len(weight)
-                require(len(array) in (size, rows), f"{key} has {len(array)} entries for a value of {size}")
-                own[key] = np.repeat(array, size // len(array))
-            if "bias_error" in own:
-                own.setdefault("bias", np.zeros(size))
+            known = all(type(i) is int and 0 <= i < j for i in inputs) and (j == 0 or inputs)
+            require(known and (op == "linear" or len(inputs) < 2), f"inputs are {inputs!r:.80}, not nodes before it")
+            node = made(op, inputs, sum(nodes[i].size for i in inputs), room=room, **given)
         except Rejected as reason:
             raise Rejected(f"node {j} ({op}): {reason}") from None
-        nodes.append(Node(op, inputs, size, maps, **own, weight_ulps=given.get("weight_ulps", 0)))
+        room -= node.size + node.reads + node.index.size
+        nodes.append(node)
     require(nodes, "there are no nodes")
     return nodes
 
 
-def _affine(given: dict[str, Any], size: int) -> list[Map]:
-    columns = given["weight"].shape[1]
-    require(columns and size % columns == 0, f"weight has {columns} columns for a value of {size}")
-    return [Map(size, np.arange(size).reshape(1, columns, -1), given["weight"].astype(np.float64)[None])]
-
-
-def _conv(given: dict[str, Any], size: int) -> list[Map]:
-    weight, (channels, *plane), (s, t), (d, e) = (given[key] for key in ("weight", "shape", "stride", "dilation"))
-    outs, each, *kernel = weight.shape
-    fits = min(weight.shape) and channels % each == 0 and outs % (channels // each) == 0
-    require(
-        fits and size == channels * math.prod(plane),
-        f"weight has the shape {weight.shape} for a value of {size}, {given['shape']}",
-    )
-    padded = [n + 2 * p for n, p in zip(plane, given["padding"], strict=True)]
-    reach = [1 + far * (n - 1) for far, n in zip((d, e), kernel, strict=True)]
-    places = math.prod((n - r) // step + 1 for n, r, step in zip(padded, reach, (s, t), strict=True))
-    require(
-        reach[0] <= padded[0] and reach[1] <= padded[1], f"a kernel reaches {reach} over a padded plane of {padded}"
-    )
-    most = channels * max(math.prod(kernel) * places, math.prod(padded))
-    require(most <= MAX_SIZE, f"its windows or the padded input have {most} entries, over {MAX_SIZE}")
-    positions = np.full((channels, *padded), -1)
-    (p, q), (high, wide) = given["padding"], plane
-    positions[:, p : p + high, q : q + wide] = np.arange(size).reshape(channels, high, wide)
-    seen = np.lib.stride_tricks.sliding_window_view(positions, reach, (1, 2))[:, ::s, ::t, ::d, ::e]
-    groups = channels // each
-    index = seen.transpose(0, 3, 4, 1, 2).reshape(groups, -1, places)
-    return [Map(size, index, weight.astype(np.float64).reshape(groups, outs // groups, -1))]
-
-
-def _scale(given: dict[str, Any], size: int) -> list[Map]:
-    require(len(given["weight"]) == size, f"weight has {len(given['weight'])} entries for a value of {size}")
-    return [Map(size, np.arange(size).reshape(size, 1, 1), given["weight"].astype(np.float64).reshape(size, 1, 1))]
-
-
-def _select(given: dict[str, Any], *sizes: int) -> list[Map]:
-    index, ends = given["index"], np.cumsum(sizes)
-    require(sizes and index.size * len(sizes) <= MAX_SIZE, f"{index.size} entries of {len(sizes)} values")
-    require((index < ends[-1]).all(), f"index names entries that values of {sizes} do not have")
-    inside = [(index >= end - n) & (index < end) for n, end in zip(sizes, ends, strict=True)]
-    parts = [np.where(own, index - end + n, -1) for own, n, end in zip(inside, sizes, ends, strict=True)]
-    return [Map(n, part.reshape(-1, 1, 1)) for n, part in zip(sizes, parts, strict=True)]
-
-
-def _add(given: dict[str, Any], size: int, other: int) -> list[Map]:
-    require(size == other, f"values of {size} and {other} are added")
-    return [Map(size, np.arange(size).reshape(-1, 1, 1))] * 2
-
-
-_ONE = (Whole(0, "earlier"),)
-_BIAS = {"inputs": _ONE, "bias?": Numbers("F64 F32", "b"), "bias_error?": Numbers("F64 F32", "b", 0)}
-_ULPS = {"weight_ulps?": Whole(0, 2**20)}
-_PAIR, _PADDING = (Whole(1, MAX_SIZE),) * 2, (Whole(0, MAX_SIZE),) * 2
-_WINDOW = {"shape": (Whole(1, MAX_SIZE),) * 3, "stride": _PAIR, "padding": _PADDING, "dilation": _PAIR}
-# op: its keys and what they must be, and the maps of its inputs' values
-_OPS: dict[str, tuple[dict[str, Any], Callable[..., list[Map]] | None]] = {
-    "input": ({"size": Whole(1, MAX_SIZE)}, None),
-    "affine": ({"weight": Numbers("F64 F32", "m n"), **_BIAS, **_ULPS}, _affine),
-    "conv": ({"weight": Numbers("F64 F32", "o c h w"), **_WINDOW, **_BIAS, **_ULPS}, _conv),
-    "scale": ({"weight": Numbers("F64 F32", "n"), **_BIAS, **_ULPS}, _scale),
-    "select": ({"index": Numbers("I64", "m", -1), **_BIAS, "inputs": [Whole(0, "earlier")]}, _select),
-    "relu": ({"inputs": _ONE}, None),
-    "add": ({"inputs": _ONE * 2}, _add),
-}
+def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **given: Any) -> Node:
+    """A node by its keys in FORMAT.md, whose inputs have ``reads`` entries, if it needs no more than ``room`` entries."""
+    rows, size, gather = reads, given.pop("size", reads), given.pop("gather", None)
+    taps, bases = given.pop("taps", np.zeros((1, 0), int)), given.pop("bases", np.zeros(0, int))
+    if op == "linear":
+        weight = given.get("weight")
+        fits = weight is None or weight.shape[::2] == taps.shape
+        require(fits, f"weight does not fit taps of the shape {taps.shape}")
+        rows = taps.size if weight is None else len(taps) * weight.shape[1]
+        size = rows * len(bases)
+    needed = size + reads + taps.size * len(bases)
+    require(size > 0 and needed <= room, f"its value is empty, or it needs {needed} entries, of {room} that are left")
+    index = taps.astype(np.int64)[:, :, None] + bases
+    if gather is not None:
+        require((index < len(gather)).all(), f"it reads entries beyond the {len(gather)} that it gathers")
+        index = gather.astype(np.int64)[index]
+    require((index < reads).all(), f"it reads entries beyond the {reads} of its inputs")
+    ordered = np.sort(index, axis=2)
+    require((np.diff(ordered) | (ordered[:, :, 1:] < 0)).all(), "a tap reads an entry twice")
+    for key in given.keys() & {"bias", "bias_error"}:
+        require(len(given[key]) in (size, rows), f"{key} has {len(given[key])} entries for a value of {size}")
+        given[key] = given[key].repeat(size // len(given[key]))
+    given = {key: value if key == "weight_ulps" else value.astype(np.float64) for key, value in given.items()}
+    return Node(op, inputs, size, reads, index, **given)

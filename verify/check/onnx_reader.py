@@ -1,20 +1,18 @@
 """A plain ONNX file as the nodes of FORMAT.md, section 2, from its bytes alone.
 
 The nodes compute what the file computes for one input: a batch axis has size 1. The first axis of the input is the batch axis when
-there is more than one axis and its size is 1 or no number (a name, or nothing). Values are flat, so ops that change a shape alone
-make no node. An initializer that is an input too has the value that is in the file.
-Nodes that the output does not depend on are read, and left out.
+there is more than one axis and its size is 1 or no number. What only arranges numbers makes no node until they are used. An
+initializer that is an input too has the value that is in the file. Nodes that the output does not depend on are read, and left out.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Context, Decimal
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +20,9 @@ from numpy.typing import NDArray
 from verify.check.forms import Unreadable
 from verify.check.protobuf import Message, need
 
-Array: TypeAlias = NDArray[Any]
+Array = NDArray[Any]
 MAX_RANK = 8
 OPSETS = range(7, 26)  # since 7 the ops below have only turned attributes into inputs, and got types
-_DOMAINS = ("", "ai.onnx")
 _DTYPES = {1: "f4", 6: "i4", 7: "i8", 11: "f8"}
 _WINDOWS = {"strides": [1, 1], "dilations": [1, 1], "pads": [0, 0, 0, 0]}
 _EPSILON = float(np.float32(1e-5))  # attributes are float32 numbers
@@ -37,7 +34,7 @@ _OPS: dict[str, tuple[int, int, dict[str, Any]]] = {
     **{op: (1, 2, {"axes": []}) for op in ("Squeeze", "Unsqueeze")},
     "BatchNormalization": (5, 5, {"epsilon": _EPSILON, "momentum": 0.9, "spatial": 1, "training_mode": 0}),
     "Constant": (0, 0, {"value": np.zeros(0), "value_float": 0.0, "value_int": 0, "value_ints": []}),
-    "Conv": (2, 3, {**_WINDOWS, "auto_pad": b"NOTSET", "group": 1, "kernel_shape": []}),
+    "Conv": (2, 3, {**_WINDOWS, "auto_pad": "NOTSET", "group": 1, "kernel_shape": []}),
     "Dropout": (1, 2, {"ratio": 0.5, "seed": 0}),
     "Flatten": (1, 1, {"axis": 1}),
     "Gemm": (2, 3, {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}),
@@ -49,28 +46,25 @@ _FIXED = ("alpha", "beta", "transA", "spatial", "training_mode", "allowzero")
 
 @dataclass(frozen=True)
 class Value:
-    """A result of a node: its position, and its ONNX shape, batch axis and all."""
+    """Entries ``at``, in an ONNX shape, of the value of one of our nodes; -1 is a zero."""
 
     node: int
-    shape: tuple[int, ...]
-    bare: bool = False  # of an affine or scale node without bias that nothing else reads: a bias can still go there
+    at: Array
 
 
 def read(data: bytes, *, limit: int = 1 << 30) -> list[dict[str, Any]]:
-    """The nodes of an ONNX file. Optional keys are left out.
+    """The nodes of an ONNX file; weights have its bits and dtype, ReLUs its order. Raises Unreadable, and nothing else.
 
-    ``limit``: bytes of all values and arrays of the network at 8 a number. Weights
-    have the bits and the dtype of the file, ReLUs its order. Raises Unreadable, and nothing else, for any bytes.
+    ``limit``: bytes of all values and arrays of the network at 8 a number.
     """
     model, reader = Message(data, "model"), _Reader(limit)
     opsets = [(o.one(o.texts(1), ""), o.one(o.ints(2), 1)) for o in model.messages(8, "operator set")]
-    versions = [version for domain, version in opsets if domain in _DOMAINS]
+    versions = [version for domain, version in opsets if domain in ("", "ai.onnx")]
     known = versions and all(version in OPSETS for version in versions)
     need(known, "model", f"operator sets {opsets}; ai.onnx from {OPSETS[0]} to {OPSETS[-1]} is supported")
     graph = model.one(model.messages(7, "graph"), Message(b"", "graph"))
     model.end(1, 2, 3, 4, 5, 6, 14)  # versions, names, texts
-    reader.graph(graph)
-    return reader.nodes
+    return reader.graph(graph)
 
 
 def _tensor(t: Message) -> tuple[str, Array]:
@@ -78,7 +72,7 @@ def _tensor(t: Message) -> tuple[str, Array]:
     t.where = f"{t.where}, tensor {name!r} of type {kind} and sizes {dims[:MAX_RANK]}"
     known = kind in _DTYPES and len(dims) <= MAX_RANK and all(0 <= d < 1 << 31 for d in dims)
     need(known, t.where, f"FLOAT, DOUBLE, INT32 and INT64 with at most {MAX_RANK} axes are supported")
-    need(not t.take(13) and not any(t.ints(14)), t.where, "its numbers are in another file")
+    need(not t.blobs(13) and not any(t.ints(14)), t.where, "its numbers are in another file")
     raw, dtype = t.one(t.blobs(9), b""), "<" + _DTYPES[kind]
     if not raw and "f" in dtype:
         raw = b"".join(t.blobs(4) or t.blobs(4, 5) if kind == 1 else t.blobs(10) or t.blobs(10, 1))
@@ -97,7 +91,7 @@ def _attribute(a: Message) -> tuple[str, Any]:
     readers: dict[int, Callable[[], Any]] = {
         1: lambda: struct.unpack("<f", a.one(a.blobs(2, 5), bytes(4)))[0],
         2: lambda: a.one(a.ints(3), 0),
-        3: lambda: a.one(a.blobs(4), b""),
+        3: lambda: a.one(a.texts(4), ""),
         4: lambda: _tensor(a.one(a.messages(5, "value"), Message(b"", a.where)))[1],
         7: lambda: a.ints(8),
     }
@@ -112,6 +106,7 @@ class _Reader:
 
     def __init__(self, limit: int) -> None:
         self.nodes: list[dict[str, Any]] = []
+        self.sizes: list[int] = []
         self.names: dict[str, Any] = {}
         self.args: list[Any] = []  # a Value, an array, or None for an input that is left out
         self.given: dict[str, Any] = {}
@@ -131,12 +126,12 @@ class _Reader:
         self.need(name and name not in self.names, f"the name {name!r} is empty, or stands for something else already")
         self.names[name] = meaning
 
-    def graph(self, graph: Message) -> None:
+    def graph(self, graph: Message) -> list[dict[str, Any]]:
         for t in graph.messages(5, "initializer"):
             self.define(*_tensor(t))
         inputs = dict(self.info(i) for i in graph.messages(11, "input"))
         outputs = [self.info(o)[0] for o in graph.messages(12, "output")]
-        nodes = [(n, n.texts(1), n.texts(2)) for n in graph.messages(1, "node")]
+        nodes = graph.messages(1, "node")
         graph.end(2, 10, 13, 16)  # names, texts, and types of values between
         free = [name for name in inputs if name not in self.names]
         self.need(len(free) == len(outputs) == 1, f"inputs {free}, outputs {outputs}; one of each is supported")
@@ -145,39 +140,40 @@ class _Reader:
         known = kind in (1, 11) and shape and None not in shape
         self.need(known, f"the input has type {kind} and sizes {shape}; FLOAT and DOUBLE with sizes are supported")
         self.dtype = np.dtype(_DTYPES[kind])
-        self.define(free[0], self.emit("input", tuple(shape)))
-        uses = Counter([name for _, names, _ in nodes for name in names] + outputs)
-        for n, names, results in nodes:
-            self.node(n, names, results, uses)
-        self.where, result = "output", cast(Value, self.names.get(outputs[0]))
-        vector = isinstance(result, Value) and math.prod(result.shape) == max(result.shape)
+        self.define(free[0], self.emit(tuple(shape), op="input", size=math.prod(shape)))
+        for n in nodes:
+            self.node(n)
+        self.where, result = "output", self.names.get(outputs[0])
+        vector = isinstance(result, Value) and result.at.size == max(result.at.shape)
         self.need(vector, f"{outputs[0]!r} is not a vector that depends on the input")
-        live = {result.node}
-        for k in range(result.node, 0, -1):
+        last = self.flat(cast(Value, result))
+        live = {last}
+        for k in range(last, 0, -1):
             live.update(self.nodes[k]["inputs"] if k in live else ())
         place = {k: n for n, k in enumerate(sorted(live))}
         moved = [{**self.nodes[k], "inputs": [place[i] for i in self.nodes[k]["inputs"]]} for k in place if k]
-        self.nodes = [self.nodes[0], *moved]
+        return [self.nodes[0], *moved]
 
     def info(self, entry: Message) -> tuple[str, tuple[int, list[Any]]]:
         """The name, type and sizes (None: a name, or nothing) of an input or output of the graph."""
         empty = Message(b"", entry.where)
         typed = entry.one(entry.one(entry.messages(2, "type"), empty).messages(1, "tensor"), empty)
         axes = typed.one(typed.messages(2, "shape"), empty).messages(1, "axis")
-        shape = [d.one([*d.ints(1), *(None for _ in d.take(2))], None) for d in axes]
+        shape = [d.one([*d.ints(1), *(None for _ in d.blobs(2))], None) for d in axes]
         return entry.one(entry.texts(1), ""), (typed.one(typed.ints(1), 0), shape)
 
-    def node(self, n: Message, inputs: list[str], outputs: list[str], uses: Counter[str]) -> None:
-        self.op, domain = n.one(n.texts(4), ""), n.one(n.texts(7), "")
+    def node(self, n: Message) -> None:
+        inputs, outputs, self.op, domain = n.texts(1), n.texts(2), n.one(n.texts(4), ""), n.one(n.texts(7), "")
         self.where = f"{n.where} {n.one(n.texts(3), '')!r}, op {self.op!r}"
-        self.need(self.op in _OPS and domain in _DOMAINS, f"not supported; {', '.join(sorted(_OPS))} are")
-        (least, most, known), self.given = _OPS[self.op], {}
+        supported = self.op in _OPS and domain in ("", "ai.onnx")
+        self.need(supported, f"not supported; {', '.join(sorted(_OPS))} are")
+        (least, most, known), given = _OPS[self.op], dict[str, Any]()
         for a in n.messages(5, "attribute"):
             name, value = _attribute(a)
-            good: object = name not in self.given and type(value) is type(known.get(name))
+            good: object = name not in given and type(value) is type(known.get(name))
             good = good and (not isinstance(value, list) or value) and (name not in _FIXED or value == known[name])
             self.need(good, f"attribute {name!r} = {value!r}; supported: {known}, of these {_FIXED} only as here")
-            self.given[name] = value
+            given[name] = value
         n.end(6, 9)  # texts
         while inputs and not inputs[-1]:
             inputs.pop()
@@ -185,49 +181,70 @@ class _Reader:
         self.need(not unknown, f"its inputs {unknown} are made by no node before it")
         counts = least <= len(inputs) <= most and outputs and (not any(outputs[1:]) or self.op == "Dropout")
         self.need(counts, f"inputs {inputs}, outputs {outputs}; {least} to {most} inputs and one output are supported")
-        self.args = [self.names.get(name) for name in inputs]
+        self.args, self.given = [self.names.get(name) for name in inputs], {**known, **given}
+        if self.op == "Constant":
+            self.need(len(given) == 1, "one value is supported")
+            [value] = given.values()
+            return self.define(outputs[0], np.array(value, {float: "f4", int: "i8", list: "i8"}.get(type(value))))
         try:
-            made = self.result()
-        except Unreadable:
-            raise
+            self.define(outputs[0], self.result())
         except (ValueError, OverflowError) as error:  # numpy's words on shapes and axes that do not fit
             raise Unreadable(f"{self.where}: {error}") from error
-        alone = uses[outputs[0]] == 1
-        self.define(outputs[0], replace(made, bare=made.bare and alone) if isinstance(made, Value) else made)
 
     def result(self) -> Value | Array:
         """What the node computes: a value of our nodes, or a constant."""
         match self.op:
-            case "Constant":
-                self.need(len(self.given) == 1, "one value is supported")
-                [value] = self.given.values()
-                return np.array(value, {float: "f4", int: "i8", list: "i8"}.get(type(value)))
             case "Relu":
-                return self.emit("relu", self.value(0).shape, self.value(0))
+                return self.emit(self.value(0).at.shape, op="relu", inputs=[self.flat(self.value(0))])
             case "Add" | "Sub" | "Mul" | "Div":
                 return self.arithmetic()
             case "Gemm":
-                value, weight, transposed = self.value(0), self.constant(1, 2), self.attribute("transB")
-                self.need(len(value.shape) == 2 and transposed in (0, 1), "two axes, and transB 0 or 1, are supported")
+                value, weight, transposed = self.value(0), self.constant(1, 2), self.given["transB"]
+                self.need(value.at.ndim == 2 and transposed in (0, 1), "two axes, and transB 0 or 1, are supported")
                 product = self.affine(value, weight if transposed else weight.T, -1)
                 result = self.shifted(product, self.constant(2)) if len(self.args) == 3 else product
-                self.need(result.shape == product.shape, f"C is larger than the product, {product.shape}")
+                self.need(result.at.shape == product.at.shape, f"C is larger than the product, {product.at.shape}")
                 return result
             case "MatMul" if isinstance(self.args[1], np.ndarray):
                 return self.affine(self.value(0), self.constant(1, 2).T, -1)
             case "MatMul":
-                return self.affine(self.value(1), self.constant(0, 2), -min(len(self.value(1).shape), 2))
+                return self.affine(self.value(1), self.constant(0, 2), -min(self.value(1).at.ndim, 2))
             case "BatchNormalization":
                 return self.normalised()
             case "Conv":
                 return self.conv()
-        constant = isinstance(self.args[0], np.ndarray)
-        return self.moved(self.args[0]) if constant else self.move(self.value(0), self.moved)
+        if isinstance(self.args[0], np.ndarray):
+            return self.moved(self.args[0])
+        at = self.moved(self.value(0).at)
+        return Value(self.value(0).node, at.reshape(self.room(at.shape)))
 
-    def emit(self, op: str, shape: tuple[int, ...], /, *inputs: Value, **keys: Any) -> Value:
-        reads = {"inputs": [v.node for v in inputs]} if inputs else {"size": math.prod(shape)}
-        self.nodes.append({"op": op, **reads, **keys})
-        return Value(len(self.nodes) - 1, self.room(shape), bare=op in ("affine", "scale"))
+    def emit(self, shape: tuple[int, ...], /, *, op: str = "linear", **keys: Any) -> Value:
+        """A new node, and its value in this shape."""
+        self.nodes.append({"op": op, **keys})
+        self.sizes.append(math.prod(self.room(shape)))
+        return Value(len(self.nodes) - 1, np.arange(self.sizes[-1]).reshape(shape))
+
+    def linear(self, shape: tuple[int, ...], taps: Array, bases: Array, /, *read: Value, **keys: Any) -> Value:
+        """A linear node that reads these values, one after another, as they are arranged."""
+        begins = np.cumsum([0, *(self.sizes[value.node] for value in read)])
+        gather = np.concatenate([np.where(v.at < 0, -1, v.at + n).ravel() for v, n in zip(read, begins, strict=False)])
+        i4, nodes = np.int32, [value.node for value in read]
+        places: dict[str, Any] = {"gather": gather.astype(i4), "taps": taps.astype(i4), "bases": bases.astype(i4)}
+        return self.emit(shape, inputs=nodes, **places, **keys)
+
+    def moved_once(self, value: Value, **keys: Any) -> Value:
+        """A node whose value is ``value``. What it reads twice it reads by a tap for each entry."""
+        each, flat = np.arange(value.at.size), value.at[value.at >= 0]
+        taps, bases = (each[:, None], each[:1]) if len(np.unique(flat)) < len(flat) else (each[None, :1], each)
+        return self.linear(value.at.shape, taps, bases, value, **keys)
+
+    def plain(self, value: Value) -> bool:
+        """Whether it is all of its node's value, in order."""
+        return np.array_equal(value.at.ravel(), np.arange(self.sizes[value.node]))
+
+    def flat(self, value: Value) -> int:
+        """A node whose value is ``value``."""
+        return (value if self.plain(value) else self.moved_once(value)).node
 
     def value(self, k: int) -> Value:
         arg: Value = self.args[k]
@@ -242,36 +259,25 @@ class _Reader:
         self.need(np.isfinite(arg).all(), f"input {k} has numbers that are infinite or NaN")
         return arg
 
-    def attribute(self, name: str) -> Any:
-        return self.given.get(name, _OPS[self.op][2].get(name))
-
     def integers(self, name: str) -> tuple[int, ...]:
         """What an attribute of older operator sets, or the second input of newer ones, says; () when neither is there."""
         if len(self.args) < 2:
-            return tuple(self.attribute(name))
+            return tuple(self.given[name])
         arg = self.args[1]
         good = isinstance(arg, np.ndarray) and arg.dtype.kind == "i" and arg.ndim == 1 and arg.size > 0
-        self.need(good and name not in self.given, f"{name} must be a constant list of integers, given once")
+        self.need(good and not self.given.get(name), f"{name} must be a constant list of integers, given once")
         return tuple(arg.tolist())
 
-    def move(self, value: Value, arrange: Callable[[Array], Array]) -> Value:
-        """The value arranged like the positions in it; -1 for a zero."""
-        positions = np.arange(math.prod(self.room(value.shape)), dtype=np.int64)
-        index = arrange(positions.reshape(value.shape))
-        flat = index.reshape(math.prod(self.room(index.shape)))
-        same = np.array_equal(flat, positions)
-        return replace(value, shape=index.shape) if same else self.emit("select", index.shape, value, index=flat.copy())
-
     def spread(self, value: Value, shape: tuple[int, ...]) -> Value:
-        return self.move(value, lambda positions: np.broadcast_to(positions, self.room(shape)))
+        return Value(value.node, np.broadcast_to(value.at, self.room(np.broadcast_shapes(value.at.shape, shape))))
 
     def moved(self, a: Array) -> Array:
-        """A constant, or the positions in a value, as an op that changes no number arranges them."""
+        """A constant, or the places of a value, as an op that changes no number arranges them."""
         match self.op:
             case "Transpose":
-                return a.transpose(self.attribute("perm") or None)
+                return a.transpose(self.given["perm"] or None)
             case "Flatten":
-                axis = self.attribute("axis")
+                axis = self.given["axis"]
                 self.need(-a.ndim <= axis <= a.ndim, f"axis {axis} of {a.ndim}")
                 return a.reshape(math.prod(a.shape[: axis if axis >= 0 else axis + a.ndim]), -1)
             case "Squeeze":
@@ -287,32 +293,35 @@ class _Reader:
         return a
 
     def affine(self, value: Value, weight: Array, axis: int) -> Value:
-        """The weight applied along an axis."""
-        fits = value.shape and value.shape[axis] == self.room(weight.shape)[1]
-        self.need(fits, f"a value of shape {value.shape} meets weights for {weight.shape[1]} numbers")
-        first = self.move(value, lambda positions: np.moveaxis(positions, axis, 0))
-        product = self.emit("affine", (len(weight), *first.shape[1:]), first, weight=weight.copy())
-        return self.move(product, lambda positions: np.moveaxis(positions, 0, axis))
+        """The weight applied along an axis: to the rows of a matrix, once that is the first axis."""
+        fits = value.at.ndim and value.at.shape[axis] == self.room(weight.shape)[1]
+        self.need(fits, f"a value of shape {value.at.shape} meets weights for {weight.shape[1]} numbers")
+        first = np.moveaxis(value.at, axis, 0)
+        columns = np.arange(first[0].size)
+        shape, taps = (len(weight), *first.shape[1:]), len(columns) * np.arange(len(first))[None]
+        product = self.linear(shape, taps, columns, Value(value.node, first), weight=weight[None].copy())
+        return Value(product.node, np.moveaxis(product.at, 0, axis))
 
-    def scaled(self, value: Value, weight: Array, **keys: int) -> Value:
+    def scaled(self, value: Value, weight: Array, **keys: Any) -> Value:
         self.need(np.isfinite(weight).all(), "a factor is not a finite number")
-        shape = self.room(np.broadcast_shapes(value.shape, weight.shape))
-        weight = np.broadcast_to(weight, shape).reshape(-1).copy()
-        return self.emit("scale", shape, self.spread(value, shape), weight=weight, **keys)
+        value = self.spread(value, weight.shape)
+        weight, each = np.broadcast_to(weight, value.at.shape).reshape(-1, 1, 1).copy(), np.arange(value.at.size)
+        return self.linear(value.at.shape, each[:, None], each[:1], value, weight=weight, **keys)
 
     def shifted(self, value: Value, bias: Array) -> Value:
-        """value + bias: in the node of the value when it has a place for it, otherwise as a scale node of ones."""
-        shape = self.room(np.broadcast_shapes(value.shape, bias.shape))
-        if not value.bare or shape != value.shape:
-            value = self.scaled(value, np.ones(shape, self.dtype))
-        self.nodes[value.node]["bias"] = np.broadcast_to(bias, shape).reshape(-1).copy()
-        return replace(value, bare=False)
+        """value + bias: by the node that makes the value, once more, if that has no bias yet; else by a node of its own."""
+        wide, made = self.spread(value, bias.shape), self.nodes[value.node]
+        given: dict[str, Any] = {"bias": np.broadcast_to(bias, wide.at.shape).reshape(-1).copy()}
+        if self.plain(wide) and "weight" in made and "bias" not in made:
+            return self.emit(wide.at.shape, **made, **given)
+        return self.moved_once(wide, **given)
 
     def arithmetic(self) -> Value:
         a, b = self.args
         if self.op == "Add" and isinstance(a, Value) and isinstance(b, Value):
-            shape = np.broadcast_shapes(a.shape, b.shape)
-            return self.emit("add", shape, self.spread(a, shape), self.spread(b, shape))
+            a, b = self.spread(a, b.at.shape), self.spread(b, a.at.shape)
+            each, ones = np.arange(a.at.size), np.ones((1, 1, 2), self.dtype)
+            return self.linear(a.at.shape, np.array([[0, len(each)]]), each, a, b, weight=ones)
         k = int(isinstance(a, np.ndarray))
         value, constant, one = self.value(k), self.constant(1 - k), np.ones((), self.dtype)
         if self.op == "Div":
@@ -322,9 +331,9 @@ class _Reader:
                 constant = one / constant
         if self.op in ("Mul", "Div"):
             return self.scaled(value, constant)
-        if self.op == "Sub" and k:
-            value = self.scaled(value, -one)
-        return self.shifted(value, -constant if self.op == "Sub" and not k else constant)
+        if self.op == "Sub":
+            value, constant = (self.scaled(value, -one), constant) if k else (value, -constant)
+        return self.shifted(value, constant)
 
     def normalised(self) -> Value:
         """(v - mean) * w + b with w = scale / sqrt(variance + epsilon).
@@ -333,9 +342,9 @@ class _Reader:
         to within 2^-53 of itself, if it is not subnormal. So two units of 2^-53 hold both errors.
         """
         value, (scale, bias, mean, variance) = self.value(0), [self.constant(k, 1) for k in range(1, 5)]
-        fits = len(value.shape) > 1 and all(a.shape == value.shape[1:2] for a in (scale, bias, mean, variance))
-        self.need(fits, f"a value of shape {value.shape} needs one number of each kind for each entry of its axis 1")
-        digits, epsilon, weights = Context(prec=60), self.attribute("epsilon"), []
+        fits = value.at.ndim > 1 and all(a.shape == value.at.shape[1:2] for a in (scale, bias, mean, variance))
+        self.need(fits, f"a value of shape {value.at.shape} needs one number of each kind for each entry of its axis 1")
+        digits, epsilon, weights = Context(prec=60), self.given["epsilon"], []
         self.need(abs(epsilon) < math.inf, f"epsilon is {epsilon}")
         for s, v in zip(scale.tolist(), variance.tolist(), strict=True):
             total = digits.add(Decimal(v), Decimal(epsilon))
@@ -343,30 +352,33 @@ class _Reader:
             w = digits.divide(Decimal(s), digits.sqrt(total))
             weights.append(float(w))
             self.need(s == 0 or abs(weights[-1]) >= 2.0**-1022, f"the factor {w} is too small for float64")
-        shape = (len(mean), *(1,) * len(value.shape[2:]))
+        shape = (len(mean), *(1,) * (value.at.ndim - 2))
         centred = self.shifted(value, -mean.reshape(shape))
         return self.shifted(self.scaled(centred, np.array(weights).reshape(shape), weight_ulps=2), bias.reshape(shape))
 
     def conv(self) -> Value:
         value, weight = self.value(0), self.constant(1, 4)
         names = ("strides", "dilations", "pads", "group", "kernel_shape", "auto_pad")
-        stride, dilation, pads, groups, kernel, auto = map(self.attribute, names)
-        plane = len(value.shape) == 4 and value.shape[0] == 1 and [len(stride), len(dilation), len(pads)] == [2, 2, 4]
-        self.need(plane, f"its value has the shape {value.shape}; two-dimensional ones, (1, c, h, w), are supported")
-        (channels, *size), (outputs, each, *window) = value.shape[1:], weight.shape
+        stride, dilation, pads, groups, kernel, auto = (self.given[name] for name in names)
+        plane = value.at.ndim == 4 and value.at.shape[0] == 1 and [len(stride), len(dilation), len(pads)] == [2, 2, 4]
+        self.need(plane, f"its value has the shape {value.at.shape}; two-dimensional ones, (1, c, h, w), are supported")
+        (outputs, each, *window), channels = weight.shape, value.at.shape[1]
         good = groups > 0 and each * groups == channels and outputs % groups == 0 and min(stride + dilation) > 0
         good = good and kernel in ([], window) and min(pads) >= 0
-        self.need(good, f"{self.given} with weights of shape {weight.shape} and a value of shape {value.shape}")
-        explicit = auto == b"NOTSET" or (auto == b"VALID" and not any(pads))
+        self.need(good, f"{self.given} with weights of shape {weight.shape} and a value of shape {value.at.shape}")
+        explicit = auto == "NOTSET" or (auto == "VALID" and not any(pads))
         self.need(explicit, f"'auto_pad' = {auto!r}; only NOTSET, or VALID without pads, are supported")
-        padded = [n + pads[k] + pads[k + 2] for k, n in enumerate(size)]
-        self.room((channels, *padded))
-        if pads[:2] != pads[2:]:
-            margins = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
-            value, pads = self.move(value, lambda positions: np.pad(positions, margins, constant_values=-1)), [0] * 4
-        out = [(n - d * (k - 1) - 1) // s + 1 for n, k, d, s in zip(padded, window, dilation, stride, strict=True)]
-        keys = {"shape": list(value.shape[1:]), "stride": stride, "padding": pads[:2], "dilation": dilation}
+        high, wide = (n + pads[k] + pads[k + 2] for k, n in enumerate(value.at.shape[2:]))
+        self.room((channels, high, wide))
+        margins = [(0, 0), (0, 0), (pads[0], pads[2]), (pads[1], pads[3])]
+        padded = Value(value.node, np.pad(value.at, margins, constant_values=-1))
+        # Every window is the first one, moved: its entries are those of the first, plus the place of its corner.
+        at = np.arange(channels * high * wide).reshape(channels, high, wide)
+        reach = [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
+        taps = at[:, : reach[0] + 1 : dilation[0], : reach[1] + 1 : dilation[1]].reshape(groups, -1)
+        bases = at[0, : max(high - reach[0], 0) : stride[0], : max(wide - reach[1], 0) : stride[1]]
+        keys = {"weight": weight.reshape(groups, outputs // groups, -1)}
         if len(self.args) == 3:
             keys["bias"] = self.constant(2, 1)
             self.need(len(keys["bias"]) == outputs, f"the bias has {len(keys['bias'])} numbers for {outputs} channels")
-        return self.emit("conv", (1, outputs, *out), value, weight=weight, **keys)
+        return self.linear((1, outputs, *bases.shape), taps, bases.reshape(-1), padded, **keys)

@@ -8,7 +8,7 @@ from typing import Any
 from verify.check.forms import Unreadable
 
 MAX_FIELDS = (
-    1 << 20
+    2**20
 )  # more fields and integers than this in a file are refused: each may cost some hundred bytes of memory
 _SIZES = {1: 8, 5: 4}  # bytes of a value, by wire type; 0 is a varint, for 2 the size comes first
 
@@ -25,60 +25,59 @@ class Message:
     Parsing is one level deep: a message inside is parsed when it is asked for. Raises Unreadable, and nothing else, for any bytes.
     """
 
-    def __init__(
-        self, data: bytes, where: str, at: int = 0, stop: int | None = None, budget: Iterator[int] | None = None
-    ) -> None:
-        self.data, self.where, self.budget = data, where, budget or iter(range(MAX_FIELDS))
-        self.fields: dict[tuple[int, int], list[Any]] = {}
-        stop = len(data) if stop is None else stop
-        while at < stop:
-            key, at = self.varint(at, stop)
-            value, end = self.varint(at, stop) if key & 7 == 0 else (None, at)
-            if value is None:
-                need(key & 7 in (1, 2, 5), where, f"wire type {key & 7} before byte {at} is not known")
-                size, at = (_SIZES[key & 7], at) if key & 7 in _SIZES else self.varint(at, stop)
-                need(0 <= size <= stop - at, where, f"{size} bytes are announced, {stop - at} are left at byte {at}")
-                end = at + size
-            self.fields.setdefault((key >> 3, key & 7), []).append((at, end) if value is None else value)
-            at = end
+    def __init__(self, data: bytes | memoryview, where: str, budget: Iterator[int] | None = None) -> None:
+        self.where, self.budget, self.fields = (
+            where,
+            budget or iter(range(MAX_FIELDS)),
+            dict[tuple[int, int], list[Any]](),
+        )
+        data, at = memoryview(data), 0
+        while at < len(data):
+            key, at = self._varint(data, at)
+            value: Any
+            wire = key & 7
+            need(wire in (0, 1, 2, 5), where, f"wire type {wire} before byte {at} is not known")
+            if wire == 0:
+                value, at = self._varint(data, at)
+            else:
+                size, at = (_SIZES[wire], at) if wire in _SIZES else self._varint(data, at)
+                left = len(data) - at
+                need(0 <= size <= left, where, f"{size} bytes are announced, {left} are left at byte {at}")
+                value, at = data[at : at + size], at + size
+            self.fields.setdefault((key >> 3, wire), []).append(value)
 
-    def varint(self, at: int, stop: int) -> tuple[int, int]:
+    def _varint(self, data: memoryview, at: int) -> tuple[int, int]:
         """The integer at a position, signed as in two's complement of 64 bits, and the position after it."""
         need(next(self.budget, None) is not None, self.where, f"more than {MAX_FIELDS} fields and integers")
         value = 0
         for k in range(10):
-            need(at + k < stop, self.where, f"an integer is cut off at byte {stop}")
-            value |= (self.data[at + k] & 127) << 7 * k
-            if self.data[at + k] < 128 and value < 1 << 64:
+            need(at + k < len(data), self.where, f"an integer is cut off at byte {len(data)}")
+            value |= (data[at + k] & 127) << 7 * k
+            if data[at + k] < 128 and value < 1 << 64:
                 return value - (value >> 63 << 64), at + k + 1
         raise Unreadable(f"{self.where}: the integer at byte {at} has more than 64 bits")
 
-    def take(self, number: int, wire: int = 2) -> list[Any]:
-        """The values of a field with a wire type: integers for 0, else their places."""
+    def blobs(self, number: int, wire: int = 2) -> list[Any]:
+        """The values of a field with a wire type: integers for 0, else their bytes."""
         return self.fields.pop((number, wire), [])
 
     def ints(self, number: int) -> list[int]:
         """Integers, packed or not."""
-        values = [] if (number, 2) in self.fields else self.take(number, 0)
-        for start, stop in self.take(number):
-            at = start
-            while at < stop:
-                value, at = self.varint(at, stop)
+        values = [] if (number, 2) in self.fields else self.blobs(number, 0)
+        for packed in self.blobs(number):
+            at = 0
+            while at < len(packed):
+                value, at = self._varint(packed, at)
                 values.append(value)
         return values
 
-    def blobs(self, number: int, wire: int = 2) -> list[bytes]:
-        """Byte strings, or the bytes of floats."""
-        return [self.data[at:stop] for at, stop in self.take(number, wire)]
-
     def texts(self, number: int) -> list[str]:
         """Texts; what is not UTF-8 stays distinct."""
-        return [blob.decode(errors="surrogateescape") for blob in self.blobs(number)]
+        return [bytes(blob).decode(errors="surrogateescape") for blob in self.blobs(number)]
 
     def messages(self, number: int, name: str) -> list[Message]:
         """Messages inside this one."""
-        places = enumerate(self.take(number))
-        return [Message(self.data, f"{self.where}, {name} {k} (byte {a})", a, b, self.budget) for k, (a, b) in places]
+        return [Message(blob, f"{self.where}, {name} {k}", self.budget) for k, blob in enumerate(self.blobs(number))]
 
     def one(self, values: list[Any], absent: Any) -> Any:
         """The value of a field that may occur once."""

@@ -7,116 +7,77 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from verify.check.arithmetic import rounded
-from verify.check.backward import against
-from verify.check.forms import Exact, Numbers, chosen, read, require
-from verify.check.model import Ends, Frame, Model
-
-Array = NDArray[Any]
-_BALL = {"centre": Numbers("F64", "input"), "epsilon": Exact(), "at_least?": Exact(), "at_most?": Exact()}
-_KINDS = {
-    "box": {"lower": Numbers("F64", "input"), "upper": Numbers("F64", "input")},
-    "linf": _BALL,
-    "l2": _BALL,
-    "l1": _BALL,
-}
+from verify.check.arithmetic import below
+from verify.check.backward import least
+from verify.check.forms import Array, Numbers, chosen, require
+from verify.check.model import Model, crossed, magnitude
 
 
 @dataclass(frozen=True)
 class Region:
-    """``box``: the bounding box, outwards, ends (n, 1). l2 and l1 balls are less than their box: they have a centre (n, 1)."""
+    """``box``: the bounding box, outwards, ends (2, n, 1, 1). ``ball``: l2 or l1, where the region is less than all of it."""
 
-    kind: str
-    box: Ends
+    ball: str
+    box: Array
     centre: Array
-    epsilon: Fraction
+    epsilon: float
     words: str
-
-    @property
-    def is_box(self) -> bool:
-        """Whether the region is all of its box."""
-        return self.kind in ("box", "linf")
 
 
 def read_region(entry: Any, size: int) -> Region:
     """The region of a claim, for an input of this size."""
-    kind, form = chosen(_KINDS, entry, "kind", "the region")
-    given = read(form | {"kind": str}, entry, "the region", {"input": size})
+    point = Numbers("F64", (size,))
+    ball = {"centre": point, "epsilon": Fraction, "at_least?": Fraction, "at_most?": Fraction}
+    forms = {"box": {"lower": point, "upper": point}, "linf": ball, "l2": ball, "l1": ball}
+    kind, given = chosen(forms, "kind", entry, "the region")
+    centre, epsilon = given.get("centre", np.zeros(size)), given.get("epsilon", Fraction(0))
     if kind == "box":
-        lower, upper, centre, epsilon = given["lower"], given["upper"], np.zeros(size), Fraction(0)
-        words = f"all x of a given box of {size} inputs"
+        box, words = np.stack([given["lower"], -given["upper"]]), f"all x of a given box of {size} inputs"
     else:
-        centre, epsilon = given["centre"], given["epsilon"]
         require(epsilon >= 0, f"epsilon is {epsilon}, negative")
-        words = f"all x with {kind}(x - centre) <= {epsilon}"
-        least, most = given.get("at_least", -np.inf), given.get("at_most", np.inf)
-        words += f" and every entry of x from {least} to {most}" if (least, most) != (-np.inf, np.inf) else ""
-        exact = [Fraction(x) for x in centre.tolist()]
-        lowest, highest = [max(x - epsilon, least) for x in exact], [min(x + epsilon, most) for x in exact]
-        lower, upper = (np.array([rounded(x, side) for x in ends]) for ends, side in ((lowest, -1), (highest, 1)))
-    require((lower <= upper).all(), "the region is empty: an end of its box is below the other")
-    return Region(kind, (lower[:, None], upper[:, None]), centre[:, None], epsilon, words)
+        least_, most = given.get("at_least", -np.inf), given.get("at_most", np.inf)
+        clip = f" and every entry of x from {least_} to {most}" if (least_, most) != (-np.inf, np.inf) else ""
+        words, exact = f"all x with {kind}(x - centre) <= {epsilon}{clip}", [Fraction(x) for x in centre.tolist()]
+        lower, minus_upper = [max(x - epsilon, least_) for x in exact], [max(-x - epsilon, -most) for x in exact]
+        box = np.array([[below(x) for x in ends] for ends in (lower, minus_upper)])
+    box = box.reshape(2, size, 1, 1)
+    require(not crossed(box).any(), "the region is empty: an end of its box is below the other")
+    return Region("" if kind in ("box", "linf") else kind, box, centre[:, None, None], -below(-epsilon), words)
 
 
-def minimum(model: Model, region: Region, frame: Frame, a: Array, constant: Array) -> Array:
-    """At most ``min a . x + constant`` over the B frames' boxes and the ball, float64 (B S,), for a (n, B S)."""
-    arithmetic = model.arithmetic
-    least = _over_box(model, frame, a) if region.is_box else _over_ball(model, region, frame, a)
-    return arithmetic.ends(arithmetic.down(constant + least), -1)
+def minimum(model: Model, region: Region, frame: Array, a: Any, constant: Any) -> Array:
+    """At most ``min a . x + constant`` over the frames' boxes and the ball, float64 (B, S), for the form (n, B, S) of `backward`.
 
-
-def _over_box(model: Model, frame: Frame, a: Array) -> Any:
-    lower, upper = (model.arithmetic.lift(ends[model.known[0]]) for ends in (frame.lower, frame.upper))
-    grouped = a.reshape(*lower.shape, -1)
-    value = against(lower, np.maximum(grouped, 0)) + against(upper, np.minimum(grouped, 0))
-    return model.arithmetic.down(value - _slip(model, a, model.layers[0].magnitude))
-
-
-def _slip(model: Model, a: Array, x: Array) -> Any:
-    """Over the error of a dot product of each column of ``a`` with a vector below ``x`` (n, 1), and of some roundings of ``a``."""
-    lost = model.arithmetic.gamma(4 * len(x) + 32) * (model.arithmetic.lift(x).T @ np.abs(a))[0]
-    return model.arithmetic.up(lost + model.tiny)
-
-
-def _over_ball(model: Model, region: Region, frame: Frame, a: Array) -> Any:
-    """For any p: ``min over ball and box of a . x >= (min over the ball of p . x) + (min over the box of (a - p) . x)``.
-
-    The first is ``p . c - epsilon |p|`` in the dual norm. p is found by a search in float64, and is the optimal one up to rounding.
+    For any p: ``min over ball and box of a . x >= (min over the ball of p . x) + (min over the box of (a - p) . x)``. The first is
+    ``p . c - epsilon |p|`` in the dual norm. p is found by a search in float64, and is the optimal one up to rounding.
     """
-    arithmetic, known = model.arithmetic, model.known[0]
-    box = frame.lower[known][:, :1], frame.upper[known][:, :1]
-    found = _search(region, arithmetic.ends(a, -1), *box)
-    p, centre = arithmetic.lift(np.where(np.isfinite(found), found, 0.0)), arithmetic.lift(region.centre)
-    norm = np.abs(p).max(axis=0)
-    if region.kind == "l2":
-        squares = (p * p).sum(axis=0)
-        squares = arithmetic.up(squares + arithmetic.gamma(4 * len(p) + 32) * squares + len(p) * arithmetic.tiny)
-        # the square root of IEEE 754 is rounded correctly
-        norm = arithmetic.lift(np.nextafter(np.sqrt(arithmetic.ends(squares, 1)), np.inf))
-    along = arithmetic.down((centre.T @ p)[0] - arithmetic.up(arithmetic.number(region.epsilon) * norm))
-    along = arithmetic.down(along - _slip(model, p, np.abs(region.centre)))
-    # a - p is rounded, which a slip of the box covers
-    rest = arithmetic.down(_over_box(model, frame, a - p) - _slip(model, a - p, model.layers[0].magnitude))
-    return arithmetic.down(along + rest)
+    arithmetic, ends = model.arithmetic, frame[:, model.known[0]]
+    if region.ball:
+        lift, found = arithmetic.lift, _search(region, arithmetic.lower(a), ends[0], -ends[1])
+        p, centre = lift(np.where(np.isfinite(found), found, 0.0)), lift(region.centre)
+        norm = np.abs(p).max(axis=0)
+        if region.ball == "l2":  # the square root of IEEE 754 is rounded correctly
+            squares = (p * p).sum(axis=0) + lift(len(p) * arithmetic.tiny)
+            norm = lift(np.nextafter(np.sqrt(-arithmetic.lower(-squares)), np.inf))
+        a, reach, size = a - p, lift(region.epsilon) * norm, lift(magnitude(model.layers[0].ends))
+        mass = (np.abs(p) * np.abs(centre) + np.abs(a) * size).sum(axis=0) + reach
+        constant = constant + (p * centre).sum(axis=0) - reach - lift(model.gamma) * mass
+    return np.asarray(arithmetic.lower(constant + least(model, ends, a)))
 
 
 def _search(region: Region, a: Array, lower: Array, upper: Array) -> Array:
-    """The best p, by bisection for t. l2: ``p = t (c - x)``, where ``x = clip(c - a / t)`` is at a distance of epsilon from c.
+    """The best p, by bisection for the multiplier t of the ball: the x in the box at which ``a . x + t |x - c|`` is smallest, or
 
-    l1: ``p = clip(a, -t, t)``, with t where the box's share of the entries beyond t is as long as epsilon.
+    ``a . x + t |x - c|^2 / 2`` for l2, is at a distance of epsilon from c. p is what the ball has to say about a there.
     """
-    c, epsilon = region.centre, rounded(region.epsilon, 1)
-    low, high = np.zeros((1, a.shape[1])), np.abs(a).max(axis=0, keepdims=True)
-    if region.kind == "l2":
-        high = np.sqrt((a * a).sum(axis=0, keepdims=True)) / epsilon
+    c, l2, order = region.centre, region.ball == "l2", 2 if region.ball == "l2" else 1
+    low, high = np.zeros((1, *a.shape[1:])), np.abs(a).max(axis=0, keepdims=True)
+    if l2:
+        high = np.sqrt((a * a).sum(axis=0, keepdims=True)) / region.epsilon
     for _ in range(60):
         t = low / 2 + high / 2
-        if region.kind == "l2":
-            beyond = np.sqrt(((c - np.clip(c - a / t, lower, upper)) ** 2).sum(axis=0, keepdims=True)) >= epsilon
-        else:
-            share = np.where(a > t, c - lower, 0) + np.where(a < -t, upper - c, 0)
-            beyond = share.sum(axis=0, keepdims=True) >= epsilon
+        x = np.clip(c - a / t if l2 else np.where(np.abs(a) > t, -np.sign(a) * np.inf, c), lower, upper)
+        beyond = (np.abs(x - c) ** order).sum(axis=0, keepdims=True) >= region.epsilon**order
         low, high = np.where(beyond, t, low), np.where(beyond, high, t)
-    return np.clip(a, -high, high) if region.kind == "l1" else high * (c - np.clip(c - a / high, lower, upper))
+    return high * (c - np.clip(c - a / high, lower, upper)) if l2 else np.clip(a, -high, high)

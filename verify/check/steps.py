@@ -1,148 +1,169 @@
-"""The steps of a certificate, executed in order on a stack of frames."""
+"""The steps of a certificate about one region, executed in order on a stack of frames."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from verify.check.arithmetic import Arithmetic
-from verify.check.backward import backward
-from verify.check.boxes import check_boxes
-from verify.check.claim import Claim
-from verify.check.forms import Numbers, Rejected, Whole, chosen, read, require
-from verify.check.model import Frame, apply_interval
-from verify.check.network import Node
-from verify.check.proof import Proof, batches, pre_activation, refutations, require_refuted
-from verify.check.region import minimum
+from verify.check.backward import Multipliers, backward, read_multipliers
+from verify.check.forms import Array, Numbers, Rejected, chosen, require
+from verify.check.model import Model, apply_interval, build_model, crossed, within
+from verify.check.network import Node, made
+from verify.check.region import Region, minimum, read_region
+
+_MAX_OPEN, _MAX_ENDS = 4096, 2**26  # frames at once; and fewer, when they have more numbers than this together
+_AT_ONCE, _ENDS_AT_ONCE = 512, 2**19  # parts of a tree, and their numbers
 
 
-def run_steps(arithmetic: Arithmetic, nodes: list[Node], claim: Claim, steps: list[Any]) -> Proof:
-    """Execute every step; reject unless no frame is left open and every clause is refuted."""
-    proof = Proof(arithmetic, nodes, claim)
-    sizes = {"regions": len(claim.regions), "clauses": len(claim.margins), "inputs": nodes[0].size}
-    sizes["relus"] = sum(node.op == "relu" for node in nodes)
-    for number, entry in enumerate(steps):
-        name = f"step {number}"
-        try:
-            op, (where, form, rule) = chosen(STEPS, entry, "op", "the step")
-            name = f"step {number} ({op})"
-            given = read(form | {"op": str}, entry, "the step", dict(sizes))
-            require(proof.frames or op == "region", "no region was entered yet")
-            root = not proof.frames or proof.frame.clause is None
-            require(where in ("any", "root" if root else "assuming"), f"it belongs in the {where} frame")
-            rule(proof, given)
-        except Rejected as reason:
-            raise Rejected(f"{name}: {reason}") from None
-    require(len(proof.frames) <= 1, f"{len(proof.frames) - 1} frames are still open after the last step")
-    for clause, claimed in enumerate(claim.margins.tolist()):
-        require(clause in proof.refuted, f"{claim.name(clause)} is not refuted by any step")
-        derived = proof.margins.get(clause, 0.0)
-        require(
-            claimed == 0 or derived >= claimed, f"{claim.name(clause)}: derived margin {derived}, claimed {claimed!r}"
-        )
-    return proof
+@dataclass
+class Proof:
+    """What the steps so far have established. ``frames``: the root frame, and those that are still to be refuted, the last first.
+
+    ``rows``: where frames have those of each clause, which are the argument of the last ReLU.
+    """
+
+    model: Model
+    region: Region
+    rows: list[slice]
+    frames: list[Array]
+    clause: int = -1  # that is assumed, outside of the root frame
+    refuted: set[int] = field(default_factory=set)
+    lemmas: int = 0
+    leaves: int = 0
+
+    def run(self, steps: list[Any]) -> None:
+        """Execute every step; reject unless no frame is left open."""
+        places, given, integers = self.frames[0].shape[1], {"multipliers": dict}, Numbers("I32", (None,))
+        cut, row = Numbers("I32", (None,), -1, places - 1), Numbers("I32", (None,), -1)
+        forms = {
+            "bounds": {"relu": range(len(self.model.relus)), "neurons": integers, **given},
+            "assume": {"clause": range(len(self.rows))},
+            "split": {"at": range(places)},
+            "tree": {"cut": cut, "row": row, "derive?": list, **given},
+        }
+        rules: Any = {"bounds": self._bounds, "assume": self._assume, "split": self._split, "tree": self._tree}
+        for number, step in enumerate(steps):
+            op, entries = chosen(forms, "op", step, f"step {number}")
+            try:
+                fits = op == "bounds" or (len(self.frames) == 1) == (op == "assume")
+                require(fits, f"it belongs in the {'root' if op == 'assume' else 'assuming'} frame")
+                rules[op](**entries)
+            except Rejected as reason:
+                raise Rejected(f"step {number} ({op}): {reason}") from None
+        require(len(self.frames) == 1, f"{len(self.frames) - 1} frames are still open after the last step")
+
+    def lower(self, clause: int) -> Array:
+        """Lower bounds of the rows of a clause, over the whole region."""
+        return self.frames[0][0, self.rows[clause], 0, 0]
+
+    def lower_bounds(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
+        """Lower bounds (B, S) by rule `backward` of the argument of node ``relu`` at ``neurons``; n < 0: of minus it at ``~n``."""
+        known, bounds = self.model.known[relu], np.empty((frame.shape[2], len(neurons)))
+        at, signs = np.maximum(neurons, ~neurons), np.where(neurons < 0, -1.0, 1.0)
+        most = max(1, self.model.columns // len(bounds))
+        for rows in (np.arange(len(at))[begin : begin + most] for begin in range(0, len(at), most)):
+            start = np.zeros((known.stop - known.start, len(bounds), len(rows)))
+            start[at[rows], :, np.arange(len(rows))] = signs[rows, None]
+            form = backward(self.model, frame, {relu: start}, start.shape[1:], chosen.taken(rows))
+            bounds[:, rows] = minimum(self.model, self.region, frame, *form)
+        return bounds
+
+    def _tightened(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
+        """The frames with these bounds."""
+        known = self.model.known[relu]
+        ends = frame[:, known].copy()
+        ends[(neurons < 0) * 1, np.maximum(neurons, ~neurons), :, 0] = self.lower_bounds(frame, relu, neurons, chosen).T
+        return within(frame, known, ends)
+
+    def _bounds(self, relu: int, neurons: Array, multipliers: Any) -> None:
+        node = self.model.relus[relu]
+        size, frame = self.model.layers[node].node.size, apply_interval(self.model, self.frames[-1], node)
+        for neuron in neurons[(neurons < -size) | (neurons >= size)][:1]:
+            raise Rejected(f"ReLU {relu} has no neuron {max(neuron, ~neuron)}")
+        chosen = read_multipliers(multipliers, len(neurons), frame.shape[1])
+        self.frames[-1] = self._tightened(frame, node, neurons, chosen)
+        require(len(self.frames) > 1 or not crossed(self.frames[0])[0], "an interval of the root frame is crossed")
+        self.lemmas += len(neurons)
+
+    def _assume(self, clause: int) -> None:
+        self.clause, ends = clause, self.frames[0][:, self.rows[clause]].copy()
+        ends[1] = np.maximum(ends[1], 0.0)
+        self.frames.append(within(self.frames[0], self.rows[clause], ends))
+
+    def _split(self, at: int) -> None:
+        most, frame = min(_MAX_OPEN, _MAX_ENDS // self.frames[0].shape[1]), self.frames.pop()
+        require(len(self.frames) + 2 <= most, f"over {most} frames are open at once")
+        self.frames += reversed(self._halves(frame, np.array([at])))
+
+    def _halves(self, frame: Array, at: Array) -> list[Array]:
+        """Of B frames, the halves at the places (B,): at 0, or in the middle of an input. First the upper ones."""
+        k, halves = np.arange(len(at)), [frame.copy(), frame.copy()]
+        low, high = frame[0, at, k, 0], -frame[1, at, k, 0]
+        middle = np.where(at < self.model.known[0].stop, np.clip(low / 2 + high / 2, low, high), 0.0)
+        for side, half in enumerate(halves):
+            half[side, at, k, 0] = np.maximum(half[side, at, k, 0], -middle if side else middle)
+        return halves
+
+    def _tree(self, cut: Array, row: Array, multipliers: Any, derive: list[Any] | None = None) -> None:
+        cuts, places = np.flatnonzero(cut >= 0), self.frames[0].shape[1]
+        first = dict(zip(cuts.tolist(), range(1, 2 * len(cuts), 2), strict=True))  # halves; the other is the next part
+        good = len(cut) == len(row) == 2 * len(cuts) + 1 and all(half > part for part, half in first.items())
+        require(good, f"{len(cut)} parts of which {len(cuts)} are cut, with {len(row)} rows, are no tree")
+        good = derive is None or all(type(r) is int and r in range(len(self.model.relus)) for r in derive)
+        require(good, f"derive is {derive!r:.80}, not a list of ReLUs")
+        relus = None if derive is None else set(derive)
+        chosen = read_multipliers(multipliers, int(row.max(initial=-1)) + 1, places)
+        stack, most = [(0, self.frames.pop())], max(1, min(_AT_ONCE, _ENDS_AT_ONCE // places, self.model.columns))
+        while stack:
+            require(len(stack) * places <= _MAX_ENDS, f"{len(stack)} parts are open at once")
+            numbers, frames = zip(*stack[-most:], strict=True)
+            del stack[-most:]
+            part = np.array(numbers)
+            refuted, least, frame = self._refuted(np.concatenate(frames, axis=2), row[part], chosen, relus)
+            for k in np.flatnonzero(~refuted & (cut[part] < 0))[:1]:
+                raise Rejected(f"part {part[k]}: the derived bound is {least[k]}, not above 0")
+            going = np.flatnonzero(cut[part] >= 0)
+            halves = self._halves(frame[:, :, going], cut[part[going]])
+            for k, number in enumerate(part[going].tolist()):  # copies: a view would keep all of its array
+                stack += [(first[number] + side, half[:, :, k : k + 1].copy()) for side, half in enumerate(halves)]
+        self.leaves += len(cuts) + 1
+        if len(self.frames) == 1:
+            self.refuted.add(self.clause)
+
+    def _refuted(
+        self, frame: Array, row: Array, chosen: Multipliers, derive: set[int] | None
+    ) -> tuple[Array, Array, Array]:
+        """Which of B parts are refuted, lower bounds (B,) of 0 where they have a row, and the frames of what is left of them."""
+        model, inner, bounds = self.model, frame, np.full(len(row), -np.inf)
+        for number, relu in enumerate([] if derive is None else model.relus):
+            inner = apply_interval(model, inner, relu)
+            lower, minus_upper = inner[:, model.known[relu]]
+            unstable = np.flatnonzero(((lower < 0) & (minus_upper < 0)).any(axis=(1, 2)))
+            if derive and number in derive:
+                inner = self._tightened(inner, relu, np.concatenate([unstable, ~unstable]), Multipliers({}))
+        asked, box, refuted = np.flatnonzero(row >= 0), model.known[0], crossed(inner)
+        if len(asked):
+            part = inner[:, :, asked]
+            a, constant = backward(model, part, {}, (len(asked), 1), chosen.taken(row[asked]))
+            least = minimum(model, self.region, part, a, constant)
+            bounds[asked] = least[:, 0]
+            if not self.region.ball:  # x with a . x + c <= 0 has every a_i x_i at most -least above its smallest
+                room = model.arithmetic.lift(np.maximum(-least, 0.0)) / np.where(a == 0, 1, np.abs(a))
+                clipped = np.nextafter(model.arithmetic.lower(-room) - part[::-1, box], -np.inf)
+                helps = np.stack([a < 0, a > 0]) & (least <= 0) & ~refuted[asked, None]
+                frame[:, box, asked] = np.where(helps, np.maximum(part[:, box], clipped), part[:, box])
+        return refuted | ((bounds > 0) & (bounds < np.inf)), bounds, frame
 
 
-def _interval(proof: Proof, step: dict[str, Any]) -> None:
-    proof.change(apply_interval(proof.model, proof.frame, step["relu"]))
-
-
-def _bounds(proof: Proof, step: dict[str, Any]) -> None:
-    relu, neurons, sides = step["relu"], step["neurons"], step["sides"]
-    known = proof.model.known[proof.model.relus[relu]]
-    at = proof.rows(np.full(len(neurons), relu), neurons) - known.start
-    require((sides != 0).all(), "sides has an entry other than 1 and -1")
-    multipliers = proof.multipliers(step["multipliers"], len(neurons))
-    bounds = pre_activation(proof, proof.frame, relu, neurons, sides, multipliers)[:, 0]
-    lower, upper = proof.frame.lower[known].copy(), proof.frame.upper[known].copy()
-    require(np.isfinite(bounds).all(), "a derived bound is not a finite number")
-    np.maximum.at(lower[:, 0], at[sides > 0], bounds[sides > 0])
-    np.minimum.at(upper[:, 0], at[sides < 0], -bounds[sides < 0])
-    proof.change(proof.frame.intersected(known, lower, upper))
-    proof.lemmas += len(neurons)
-
-
-def _margins(proof: Proof, step: dict[str, Any]) -> None:
-    clauses, model, claim = step["clauses"], proof.model, proof.claim
-    multipliers = proof.multipliers(step["multipliers"], len(clauses))
-    for clause in clauses.tolist():
-        proof.own(clause)
-        require(np.diff(claim.starts)[clause] == 1, f"clause {clause} has several rows: no margin")
-    for part in batches(model, len(clauses)):
-        rows = claim.starts[clauses[part]]
-        start = {len(model.layers) - 1: model.arithmetic.lift(claim.C[rows].T)}
-        a, constant = backward(model, proof.frame, start, model.arithmetic.lift(claim.d[rows]), multipliers.taken(part))
-        bounds = minimum(model, proof.region, proof.frame, a, constant)
-        for clause, bound in zip(clauses[part].tolist(), bounds.tolist(), strict=True):
-            require(abs(bound) < np.inf, f"{claim.name(clause)}: the derived margin is {bound}, not a finite number")
-            proof.margins[clause] = max(bound, proof.margins.get(clause, bound))
-            if bound > 0:
-                proof.refuted.add(clause)
-
-
-def _assume(proof: Proof, step: dict[str, Any]) -> None:
-    proof.own(step["clause"])
-    proof.frames.append(replace(proof.frame, clause=step["clause"]))
-
-
-def _split(proof: Proof, step: dict[str, Any]) -> None:
-    proof.split(*proof.rows(np.array([step["relu"]]), np.array([step["neuron"]])))
-
-
-def _refute(proof: Proof, step: dict[str, Any]) -> None:
-    multipliers = proof.multipliers(step["multipliers"], 1).taken(np.arange(1))
-    require_refuted("clause", [proof.frame.clause], *refutations(proof, proof.frame, multipliers)[:2])
-    proof.close()
-
-
-def _empty(proof: Proof, step: dict[str, Any]) -> None:
-    require(proof.frame.crossed[0], "no interval of the frame is crossed")
-    proof.close()
-
-
-def _tree(proof: Proof, step: dict[str, Any]) -> None:
-    """As `split`, `empty` and `refute`, but that the leaves are refuted in batches."""
-    kinds, depth, leaves = step["shape"].tolist(), len(proof.frames), list[Frame]()
-    require(
-        kinds.count(1) == len(step["relu"]),
-        f"shape has {kinds.count(1)} splits, and relu and neuron {len(step['relu'])}",
-    )
-    rows = iter(proof.rows(step["relu"], step["neuron"]).tolist())
-    multipliers = proof.multipliers(step["multipliers"], kinds.count(0))
-    batch = batches(proof.model, kinds.count(0))[::-1]
-    for number, kind in enumerate(kinds):
-        require(len(proof.frames) >= depth, f"entry {number} of shape follows a tree that is complete")
-        if kind == 1:
-            proof.split(next(rows))
-        elif kind == 2:
-            require(proof.frame.crossed[0], f"entry {number} of shape: no interval is crossed")
-            proof.close()
-        else:
-            leaves.append(proof.close())
-        if batch and len(leaves) == len(batch[-1]):
-            ends = (np.concatenate([getattr(leaf, end) for leaf in leaves], axis=1) for end in ("lower", "upper"))
-            found = refutations(proof, Frame(leaves[0].clause, *ends), multipliers.taken(batch[-1]))
-            require_refuted("leaf", batch.pop(), *found[:2])
-            leaves = []
-    require(len(proof.frames) == depth - 1, "shape ends before its tree is complete")
-
-
-_MULTIPLIERS, _RELU = {"multipliers": dict}, {"relu": Whole(0, "relus")}
-_BOUNDS = {**_RELU, "neurons": Numbers("I32", "s", 0), "sides": Numbers("I8", "s", -1, 1), **_MULTIPLIERS}
-_TREE = {"shape": Numbers("I8", "t", 0, 2), "relu": Numbers("I16", "i", 0, "relus"), "neuron": Numbers("I32", "i", 0)}
-# op: the frame that it belongs in, its keys, what it does
-STEPS: dict[str, tuple[str, dict[str, Any], Callable[[Proof, dict[str, Any]], None]]] = {
-    "region": ("root", {"number": Whole(0, "regions")}, lambda proof, step: proof.enter(step["number"])),
-    "interval": ("any", _RELU, _interval),
-    "bounds": ("any", _BOUNDS, _bounds),
-    "margins": ("root", {"clauses": Numbers("I32", "s", 0, "clauses"), **_MULTIPLIERS}, _margins),
-    "assume": ("root", {"clause": Whole(0, "clauses")}, _assume),
-    "split": ("assuming", {**_RELU, "neuron": Whole(0, 2**31)}, _split),
-    "refute": ("assuming", _MULTIPLIERS, _refute),
-    "empty": ("assuming", {}, _empty),
-    "tree": ("assuming", {**_TREE, **_MULTIPLIERS}, _tree),
-    "boxes": ("assuming", {"cut": Numbers("I16", "n", -1, "inputs"), **_MULTIPLIERS}, check_boxes),
-}
+def begun(arithmetic: Arithmetic, nodes: list[Node], part: dict[str, Any], float32: bool) -> Proof:
+    """What is known of a part of a claim before any step. The rows of its clauses are the argument of one more ReLU."""
+    region, last, size = read_region(part["region"], nodes[0].size), len(nodes) - 1, nodes[-1].size
+    taps: dict[str, Any] = {"taps": np.arange(size)[None], "bases": np.zeros(1, int)}
+    rows = made("linear", [last], size, weight=part["C"][None], bias=part["d"], **taps)
+    model, root = build_model(arithmetic, [*nodes, rows, made("relu", [last + 1], rows.size)], region.box, float32)
+    ends = (model.known[model.relus[-1]].start + np.cumsum(part["rows"])).tolist()
+    clauses = [slice(end - count, end) for end, count in zip(ends, part["rows"].tolist(), strict=True)]
+    return Proof(model, region, clauses, [root])

@@ -52,30 +52,40 @@ Entries = list[dict[str, Any]]
 
 
 def _affine(op: Affine) -> Entries:
-    """On the last axis; the file's op works on the first, so several blocks are transposed before and after."""
-    blocks, rows = math.prod(op.input_shape[:-1]), len(op.weight)
-    entry = {"op": "affine", "weight": _smallest(op.weight), **_common(op, lambda x: x.reshape(blocks, rows).T)}
-    if blocks == 1:
-        return [entry]
-    columns = op.weight.shape[1]
-    before, after = (torch.arange(m * n).reshape(m, n).T for m, n in ((blocks, columns), (rows, blocks)))
-    return [_select(before), entry, _select(after)]
+    """On the last axis; the file's value has the rows of the weight first, so several blocks are transposed after it."""
+    blocks, (rows, columns) = math.prod(op.input_shape[:-1]), op.weight.shape
+    entry = _linear(torch.arange(columns)[None], columns * torch.arange(blocks), op.weight[None])
+    entry |= _common(op, lambda x: x.reshape(blocks, rows).T)
+    return [entry] if blocks == 1 else [entry, _select(torch.arange(rows * blocks).reshape(rows, blocks).T)]
 
 
 def _conv(op: Conv) -> Entries:
-    window = {key: list(getattr(op, key)) for key in ("stride", "padding", "dilation")}
-    common = _common(op, lambda x: x.flatten(1).amax(1))  # one number a channel
-    return [{"op": "conv", "weight": _smallest(op.weight), "shape": list(op.input_shape), **window, **common}]
+    """Over the image with zeros around it, every window is the first one, moved."""
+    (p, q), (s, t), (d, e), (high, wide) = op.padding, op.stride, op.dilation, op.weight.shape[2:]
+    image = torch.arange(math.prod(op.input_shape)).reshape(op.input_shape)
+    padded = torch.nn.functional.pad(image, (q, q, p, p), value=-1)
+    at = torch.arange(padded.numel()).reshape(padded.shape)
+    taps = at[:, : d * (high - 1) + 1 : d, : e * (wide - 1) + 1 : e].reshape(op.groups, -1)
+    bases = at[0, : at.shape[1] - d * (high - 1) : s, : at.shape[2] - e * (wide - 1) : t].reshape(-1)
+    entry = _linear(taps, bases, op.weight.reshape(op.groups, -1, taps.shape[1]))
+    entry |= _common(op, lambda x: x.flatten(1).amax(1))  # one number a channel
+    return [entry | ({"gather": _places(padded.reshape(-1))} if p or q else {})]
 
 
 def _scale(op: Scale) -> Entries:
-    return [{"op": "scale", "weight": _smallest(op.weight.expand(op.input_shape).reshape(-1)), **_common(op)}]
+    weight = op.weight.expand(op.input_shape).reshape(-1, 1, 1)
+    return [_linear(torch.arange(len(weight))[:, None], torch.zeros(1), weight) | _common(op)]
 
 
 def _reshape(op: Reshape) -> Entries:
     common = _common(op)
-    ones = torch.ones(math.prod(op.input_shape), dtype=torch.float64)
-    return [{"op": "scale", "weight": _smallest(ones), **common}] if common else []
+    return [_select(torch.arange(math.prod(op.input_shape))) | common] if common else []
+
+
+def _add(op: Add) -> Entries:
+    """One row of ones, on the two values below each other."""
+    size = math.prod(op.output_shape)
+    return [_linear(torch.tensor([[0, size]]), torch.arange(size), torch.ones(1, 1, 2).double())]
 
 
 def _concat(op: Concat) -> Entries:
@@ -86,7 +96,20 @@ def _concat(op: Concat) -> Entries:
 
 
 def _select(index: Tensor) -> dict[str, Any]:
-    return {"op": "select", "index": _smallest(index.reshape(-1))}
+    """Entries of a value, -1 for 0. What is read again and again is read by taps of its own."""
+    read, each, one = index[index >= 0], torch.arange(index.numel()), torch.zeros(1, 1)
+    once = len(read.unique()) == len(read)
+    return _linear(one if once else each[:, None], each if once else one[0]) | {"gather": _places(index.reshape(-1))}
+
+
+def _linear(taps: Tensor, bases: Tensor, weight: Tensor | None = None) -> dict[str, Any]:
+    entry = {"op": "linear", "taps": _places(taps), "bases": _places(bases)}
+    return entry | ({} if weight is None else {"weight": _smallest(weight)})
+
+
+def _places(value: Tensor) -> Array:
+    array: Array = value.numpy()
+    return array.astype(np.int32)
 
 
 def _common(op: Linear, arranged: Callable[[Tensor], Tensor] = lambda x: x) -> dict[str, Any]:
@@ -100,10 +123,8 @@ def _common(op: Linear, arranged: Callable[[Tensor], Tensor] = lambda x: x) -> d
 
 
 def _smallest(value: Tensor) -> Array:
-    """The numbers as float32 where that is exact, as float64 otherwise; positions as int64."""
+    """The numbers as float32 where that is exact, as float64 otherwise."""
     array: Array = value.detach().cpu().contiguous().numpy()
-    if array.dtype.kind != "f":
-        return array.astype(np.int64)
     with np.errstate(over="ignore"):
         small = array.astype(np.float32)
     same = bool((small.astype(np.float64) == array).all()) and bool((np.signbit(small) == np.signbit(array)).all())
@@ -118,6 +139,6 @@ _ENTRIES: Mapping[type, Callable[[Any], Entries]] = {
     Reshape: _reshape,
     Select: lambda op: [_select(op.index) | _common(op)],
     ReLU: lambda op: [{"op": "relu"}],
-    Add: lambda op: [{"op": "add"}],
+    Add: _add,
     Concat: _concat,
 }

@@ -22,22 +22,18 @@ def claim_of(
     ``groups``: the numbers of the clauses about each region.
     ``label``: of a classification, whose clauses are about the other labels in increasing order.
     """
-    C = torch.cat([clause.C for clause in clauses]).numpy()
+    parts = [_part([clauses[k] for k in numbers]) for numbers in groups]
+    return {"semantics": network.semantics, "parts": parts} | ({} if label is None else {"label": label})
+
+
+def _part(clauses: Sequence[Clause]) -> dict[str, Any]:
+    """What is claimed of the one region of these clauses, but for the margins."""
     return {
-        "semantics": network.semantics,
-        "regions": [region_of(clauses[numbers[0]].region) for numbers in groups],
-        "region_of": _owner(groups, len(clauses)),
+        "region": region_of(clauses[0].region),
         "rows": np.array([len(clause.d) for clause in clauses], dtype=np.int32),
-        "C": C.astype(np.float64),
+        "C": torch.cat([clause.C for clause in clauses]).numpy().astype(np.float64),
         "d": torch.cat([clause.d for clause in clauses]).numpy().astype(np.float64),
-    } | ({} if label is None else {"label": label})
-
-
-def _owner(groups: Sequence[Sequence[int]], count: int) -> Array:
-    owner = np.zeros(count, dtype=np.int32)
-    for g, numbers in enumerate(groups):
-        owner[list(numbers)] = g
-    return owner
+    }
 
 
 def region_of(region: Box) -> dict[str, Any]:

@@ -19,10 +19,7 @@ DTYPES: Mapping[str, str] = {
     "float32": "F32",
     "uint16": "U16",
     "uint8": "U8",
-    "int64": "I64",
     "int32": "I32",
-    "int16": "I16",
-    "int8": "I8",
 }
 
 LEVEL = 6  # of zlib: higher ones take several times as long for a few per cent

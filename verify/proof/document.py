@@ -11,6 +11,6 @@ Step: TypeAlias = dict[str, Any]
 """One step, with arrays where the document has their names."""
 
 
-def document(claim: Mapping[str, Any], steps: Sequence[Step], made_by: Mapping[str, str]) -> bytes:
-    """The certificate's file, not compressed."""
+def document(claim: Mapping[str, Any], steps: Sequence[Sequence[Step]], made_by: Mapping[str, str]) -> bytes:
+    """The certificate's file, not compressed; ``steps`` are those about each part of the claim."""
     return container({"format": "reluproof certificate", "claim": claim, "steps": steps, "made_by": made_by})

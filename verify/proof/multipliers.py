@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from verify.bounds.nouns import Bounds, unstable
 from verify.bounds.relaxation import Lines, chord, lines
+from verify.network import Network
 from verify.proof.container import Array
 
 COARSE, FINE = 255, 65535  # a stored slope k means k/255 or k/65535
@@ -44,24 +46,38 @@ def stored_lines(bounds: Bounds, at: Mapping[int, Lines], most: int) -> dict[int
     return found
 
 
-def of_lines(ordinal: Mapping[int, int], bounds: Bounds, at: Mapping[int, Lines], most: int) -> Multipliers:
+def begins(network: Network) -> list[int]:
+    """Where a frame has the argument of each ReLU, and at last the rows of the clauses (check/FORMAT.md section 4)."""
+    sizes = [math.prod(network.input_shape), *(math.prod(network.nodes[r].shape) for r in network.relus)]
+    return [int(end) for end in np.cumsum(sizes)]
+
+
+def of_lines(begin: Mapping[int, int], bounds: Bounds, at: Mapping[int, Lines], most: int) -> Multipliers:
     """The multipliers of rows that were bounded with ``at`` over ``bounds`` of one input; lines as ``stored_lines`` left them.
 
-    ``ordinal`` gives the number of each ReLU among the ReLUs.
+    ``begin`` gives the place in frames of the first neuron of each ReLU.
     """
-    lower, upper, parallel = {}, {}, False
-    for r, line in at.items():
+    lower, upper, parallel = [], [], False
+    for r, line in sorted(at.items()):
         index = unstable(bounds.pre[r])[0].flatten().nonzero().squeeze(1)
         if not len(index):
             continue
         parallel |= line.parallel
-        where = index.numpy().astype(np.int32)
+        where = begin[r] + index.numpy()
         if not line.parallel:
-            lower[str(ordinal[r])] = {"at": where, "value": whole(line.lower[0].flatten(1)[:, index], most)}
+            lower.append((where, whole(line.lower[0].flatten(1)[:, index], most)))
         if not _is_chord(bounds, r, line):
-            upper[str(ordinal[r])] = {"at": where, "value": whole(line.upper[0].flatten(1)[:, index], most)}
-    found: Multipliers = {"default": "parallel"} if parallel else {}
-    return found | ({"lower": lower} if lower else {}) | ({"upper": upper} if upper else {})
+            upper.append((where, whole(line.upper[0].flatten(1)[:, index], most)))
+    return ({"default": "parallel"} if parallel else {}) | table("lower", lower) | table("upper", upper)
+
+
+def table(kind: str, parts: Sequence[tuple[Array, Array]]) -> Multipliers:
+    """The entry for multipliers of one kind: places (c,) and values (S or 1, c) of each ReLU, in their order."""
+    if not parts:
+        return {}
+    rows = max(len(value) for _, value in parts)
+    values = [np.broadcast_to(value, (rows, value.shape[1])) for _, value in parts]
+    return {kind: {"at": np.concatenate([at for at, _ in parts]).astype(np.int32), "value": np.concatenate(values, 1)}}
 
 
 def has_upper(bounds: Bounds, at: Mapping[int, Lines]) -> bool:
@@ -69,19 +85,23 @@ def has_upper(bounds: Bounds, at: Mapping[int, Lines]) -> bool:
     return any(not _is_chord(bounds, r, line) for r, line in at.items())
 
 
-def flat(ordinal: Mapping[int, int], bounds: Bounds) -> Multipliers:
+def flat(begin: Mapping[int, int], bounds: Bounds) -> Multipliers:
     """The multipliers that take every unstable ReLU at its interval: lower line 0, upper line u."""
-    sides = {}
-    for r, pre in bounds.pre.items():
-        index = unstable(pre)[0].flatten().nonzero().squeeze(1).numpy().astype(np.int32)
-        if len(index):
-            sides[str(ordinal[r])] = {"at": index, "value": np.zeros((1, len(index)), dtype=np.uint8)}
-    return {"lower": sides, "upper": sides} if sides else {}
+    sides = []
+    for r, pre in sorted(bounds.pre.items()):
+        index = unstable(pre)[0].flatten().nonzero().squeeze(1).numpy()
+        sides.append((begin[r] + index, np.zeros((1, len(index)), dtype=np.uint8)))
+    return table("lower", sides) | table("upper", sides)
 
 
-def betas(row: Array, at: Array, value: Array) -> Multipliers:
-    """The entry of one ReLU's phase multipliers."""
-    return {"row": row.astype(np.int32), "at": at.astype(np.int32), "value": value.astype(np.float32)}
+def with_mix(multipliers: Multipliers, rows: range) -> Multipliers:
+    """Weights of a clause's rows, under ``mix`` (S, J), as what they are in the file: multipliers of the rows' upper ends, 0."""
+    rest, mix = dict(multipliers), multipliers.get("mix")
+    if mix is None:
+        return rest
+    parts = [(rest["beta"]["at"], rest["beta"]["value"])] if "beta" in rest else []
+    del rest["mix"]
+    return rest | table("beta", [*parts, (np.array(rows), -mix[:, : len(rows)].astype(np.float32))])
 
 
 def _is_chord(bounds: Bounds, r: int, line: Lines) -> bool:

@@ -26,8 +26,9 @@ def transfer(old: bytes, network: Network) -> Certificate | Refused:
     except Unreadable as error:
         raise LoadError(f"not a certificate: {error}") from None
     claim, steps = body.get("claim"), body.get("steps")
-    claimed = claim.get("margins") if isinstance(claim, dict) else None
-    if not isinstance(claim, dict) or not isinstance(claimed, np.ndarray) or not isinstance(steps, list):
-        raise LoadError("not a certificate: it has no claim, no margins or no steps")
-    found = finished(network, claim, steps, claimed.size)
+    parts = claim.get("parts") if isinstance(claim, dict) else None
+    good = isinstance(parts, list) and all(isinstance(p, dict) and isinstance(p.get("rows"), np.ndarray) for p in parts)
+    if not isinstance(claim, dict) or not good or not isinstance(steps, list):
+        raise LoadError("not a certificate: it has no claim, no parts of one or no steps")
+    found = finished(network, claim, steps)
     return found if isinstance(found, Certificate) else Refused(found.reason)

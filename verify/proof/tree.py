@@ -8,6 +8,7 @@ ways; any of them that was refuted altogether will do.
 from __future__ import annotations
 
 import zlib
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -20,7 +21,7 @@ from torch import Tensor
 from verify.network import Network
 from verify.proof.container import Array
 from verify.proof.document import Step
-from verify.proof.multipliers import Multipliers, betas, whole
+from verify.proof.multipliers import Multipliers, begins, table, whole
 
 if TYPE_CHECKING:
     from verify.branch.domains import Domains
@@ -31,10 +32,11 @@ EMPTY, REFUTED = -1, 0
 
 @dataclass(frozen=True)
 class Columns:
-    """The neurons that may be split, as certificates name them: ReLU number and neuron, (R,) each, sorted."""
+    """The neurons that may be split, as certificates name them: ReLU number, neuron, and place in a frame, (R,) each, sorted."""
 
     relu: Array
     neuron: Array
+    place: Array
 
     @classmethod
     def of(cls, network: Network, index: Mapping[int, Tensor]) -> Columns:
@@ -42,7 +44,8 @@ class Columns:
         ordinal = {r: k for k, r in enumerate(network.relus)}
         none = np.zeros(0, dtype=np.int64)
         relu = [np.full(len(neurons), ordinal[r]) for r, neurons in index.items()]
-        return cls(np.concatenate([none, *relu]), np.concatenate([none, *(n.numpy() for n in index.values())]))
+        relus, neurons = np.concatenate([none, *relu]), np.concatenate([none, *(n.numpy() for n in index.values())])
+        return cls(relus, neurons, np.array(begins(network))[relus] + neurons)
 
 
 @dataclass(frozen=True)
@@ -149,19 +152,16 @@ class Tree:
         stack = [part]
         while stack:
             part = stack.pop()
-            if part in self.ends:
-                found.append(self._end(part))
+            if pure[part]:
+                found.append(self._pure(part, proven))
                 continue
             if part in self.given:
                 found += self.given[part]
                 continue
             split = next((s for s in self.splits.get(part, ()) if proven[s[1]] and proven[s[2]]), None)
-            if split is not None and pure[part]:
-                found.append(self._pure(part, proven))
-                continue
             if split is not None:
                 column, first, second = split
-                found.append({"op": "split", "relu": self._relu(column), "neuron": self._neuron(column)})
+                found.append({"op": "split", "at": int(self.columns.place[column])})
                 stack += [second, first]
                 continue
             tighter = next(t for t in self.tighter[part] if proven[t])
@@ -190,31 +190,25 @@ class Tree:
             pure[part] = bool(ways) and bool(pure[ways[0][1]] and pure[ways[0][2]])
         return proven, pure
 
-    def _end(self, part: int) -> Step:
-        batch, _ = self.ends[part]
-        if batch == EMPTY:
-            return {"op": "empty"}
-        return {"op": "refute", "multipliers": self._multipliers([part])}
-
     def _pure(self, part: int, proven: Array) -> Step:
-        shape, columns, leaves, stack = [], [], [], [part]
-        while stack:
-            part = stack.pop()
+        """How a part is refuted that was at most split, again and again: one step, those of each depth after those before."""
+        cut, row, ends, queue = [], [], list[int](), deque([part])
+        while queue:
+            part = queue.popleft()
+            refuted = part in self.ends and self.ends[part][0] != EMPTY
+            row.append(len(ends) if refuted else -1)
             if part in self.ends:
-                empty = self.ends[part][0] == EMPTY
-                shape.append(2 if empty else 0)
-                leaves += [] if empty else [part]
-                continue
-            column, first, second = next(s for s in self.splits[part] if proven[s[1]] and proven[s[2]])
-            shape.append(1)
-            columns.append(column)
-            stack += [second, first]
+                cut.append(-1)
+                ends += [part] if refuted else []
+            else:
+                column, *halves = next(s for s in self.splits[part] if proven[s[1]] and proven[s[2]])
+                cut.append(int(self.columns.place[column]))
+                queue += halves
         return {
             "op": "tree",
-            "shape": np.array(shape, dtype=np.int8),
-            "relu": self.columns.relu[columns].astype(np.int16),
-            "neuron": self.columns.neuron[columns].astype(np.int32),
-            "multipliers": self._multipliers(leaves),
+            "cut": np.array(cut, dtype=np.int32),
+            "row": np.array(row, dtype=np.int32),
+            "multipliers": self._multipliers(ends),
         }
 
     def _multipliers(self, parts: Sequence[int]) -> Multipliers:
@@ -232,11 +226,12 @@ class Tree:
         first = np.cumsum([0, *(len(lemma.sides) for lemma in lemmas)])
         row = np.concatenate([lemma.beta[0] + n for lemma, n in zip(lemmas, first, strict=False)])
         at, value = (np.concatenate([lemma.beta[k] for lemma in lemmas]) for k in (1, 2))
+        neurons = self.columns.neuron[np.concatenate([lemma.columns for lemma in lemmas])]
+        above = np.concatenate([lemma.sides for lemma in lemmas]) < 0
         return {
             "op": "bounds",
             "relu": lemmas[0].relu,
-            "neurons": self.columns.neuron[np.concatenate([lemma.columns for lemma in lemmas])].astype(np.int32),
-            "sides": np.concatenate([lemma.sides for lemma in lemmas]),
+            "neurons": np.where(above, ~neurons, neurons).astype(np.int32),
             "multipliers": self._packed(
                 np.frombuffer(alpha, dtype=np.uint8).reshape(-1, width),
                 (row, at, value),
@@ -245,20 +240,13 @@ class Tree:
         }
 
     def _packed(self, alpha: Array, beta: tuple[Array, Array, Array], mix: Array) -> Multipliers:
-        """Multipliers over all columns, ReLU by ReLU."""
-        lower, held = {}, {}
+        """Multipliers over all columns; of the phases', only of columns where some are not 0."""
         row, at, value = beta
-        for r in np.unique(self.columns.relu).tolist():
-            own = np.flatnonzero(self.columns.relu == r)
-            lower[str(r)] = {"at": self.columns.neuron[own].astype(np.int32), "value": alpha[:, own]}
-            mine = self.columns.relu[at] == r
-            if mine.any():
-                held[str(r)] = betas(row[mine], self.columns.neuron[at[mine]], value[mine])
-        found: Multipliers = {"lower": lower, "mix": mix}
-        return found | ({"beta": held} if held else {})
+        held = np.unique(at)
+        dense = np.zeros((len(alpha), len(held)), dtype=np.float32)
+        dense[row, np.searchsorted(held, at)] = value
+        found: Multipliers = table("lower", [(self.columns.place, alpha)]) | {"mix": mix}
+        return found | (table("beta", [(self.columns.place[held], dense)]) if len(held) else {})
 
     def _relu(self, column: int) -> int:
         return int(self.columns.relu[column])
-
-    def _neuron(self, column: int) -> int:
-        return int(self.columns.neuron[column])
