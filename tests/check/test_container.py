@@ -42,8 +42,8 @@ def hashed(data: bytes) -> bytes:
 UNREADABLE = {
     "nothing": (b"", "not a container"),
     "text": (b"certificate", "not a container"),
-    "the magic alone": (b"reluprf2", "not a container"),
-    "another version": (hashed(GOOD[:7] + b"1" + GOOD[8:-32]), "not a container: it does not begin with reluprf2"),
+    "the magic alone": (b"reluprf3", "not a container"),
+    "another version": (hashed(GOOD[:7] + b"1" + GOOD[8:-32]), "not a container: it does not begin with reluprf3"),
     "cut short": (GOOD[:-1], "damaged: the SHA-256 at its end"),
     "trailing bytes": (GOOD + b"\0", "damaged: the SHA-256 at its end"),
     "bytes after the arrays": (container(TEXT, ARRAYS + b"\0"), "1 bytes follow the last array"),

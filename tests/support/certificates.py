@@ -43,7 +43,7 @@ class File:
 
 
 def container(text: str, arrays: bytes = b"") -> bytes:
-    data = b"reluprf2" + struct.pack("<Q", len(text)) + text.encode() + arrays
+    data = b"reluprf3" + struct.pack("<Q", len(text)) + text.encode() + arrays
     return data + sha256(data).digest()
 
 

@@ -79,12 +79,12 @@ def recheck(claim: Claim, certificate: bytes) -> Report:
         made = read_container(decompressed(certificate, MAX_BYTES), "reluproof certificate").get("claim")
     except Unreadable as error:
         return Report(False, str(error), readable=False)
-    if not isinstance(made, dict) or _digest({k: made[k] for k in made if k not in _OTHER}) != claim.digest:
+    if not isinstance(made, dict) or _digest(_question(made)) != claim.digest:
         return Report(False, "it makes another claim: of another region, label or semantics")
     report = check(certificate, claim.file)
     if not report.accepted:
         return report
-    claimed = enumerate(made["margins"].tolist())
+    claimed = enumerate(made["parts"][0]["margins"].tolist())
     return replace(report, margins={clause: margin for clause, margin in claimed if margin > 0})
 
 
@@ -97,10 +97,13 @@ def refuted(claim: Claim, point: Any) -> Counterexample | None:
     return confirm(claim.query, x)[0] if bool(torch.isfinite(x).all()) else None
 
 
-_OTHER = (
-    "network",
-    "margins",
-)  # what a certificate claims beyond the question: which network, and how large the margins are
+def _question(made: dict[str, Any]) -> dict[str, Any]:
+    """What is asked, without what a certificate says beyond it: which network, and how large the margins are."""
+    parts = made.get("parts")
+    if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
+        return {}
+    asked = [{key: value for key, value in part.items() if key != "margins"} for part in parts]
+    return {**{key: value for key, value in made.items() if key != "network"}, "parts": asked}
 
 
 def _asked(query: Query, label: int) -> dict[str, Any]:

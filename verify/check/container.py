@@ -12,7 +12,7 @@ import numpy as np
 
 from verify.check.forms import Unreadable
 
-MAGIC = b"reluprf2"
+MAGIC = b"reluprf3"
 MAX_BYTES = 2**30  # after decompression
 _MAX_MARKS = 2**20  # of the characters that begin a JSON value: bounds the memory of the parsed text
 _DTYPES = {"F64": "<f8", "F32": "<f4", "U16": "<u2", "U8": "<u1", "I32": "<i4"}

@@ -16,7 +16,7 @@ from torch import Tensor
 import verify
 from verify.files import keep, made
 
-FORMAT = "format-2"  # of certificates and of what is hashed for a name: another one is looked for elsewhere
+FORMAT = "format-3"  # of certificates and of what is hashed for a name: another one is looked for elsewhere
 CERTIFICATE, POINT = ".reluproof", ".npy"
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-MAGIC = b"reluprf2"
+MAGIC = b"reluprf3"
 DTYPES: Mapping[str, str] = {
     "float64": "F64",
     "float32": "F32",
