@@ -38,9 +38,10 @@ def read_region(entry: Any, size: int) -> Region:
         require(epsilon >= 0, f"epsilon is {epsilon}, negative")
         least_, most = given.get("at_least", -np.inf), given.get("at_most", np.inf)
         clip = f" and every entry of x from {least_} to {most}" if (least_, most) != (-np.inf, np.inf) else ""
-        words, exact = f"all x with {kind}(x - centre) <= {epsilon}{clip}", [Fraction(x) for x in centre.tolist()]
+        words, (values, place) = f"all x with {kind}(x - centre) <= {epsilon}{clip}", np.unique(centre, return_inverse=True)
+        exact = [Fraction(x) for x in values.tolist()]  # each once: images have few different values
         lower, minus_upper = [max(x - epsilon, least_) for x in exact], [max(-x - epsilon, -most) for x in exact]
-        box = np.array([[below(x) for x in ends] for ends in (lower, minus_upper)])
+        box = np.array([[below(x) for x in ends] for ends in (lower, minus_upper)])[:, place]
     box = box.reshape(2, size, 1, 1)
     require(not crossed(box).any(), "the region is empty: an end of its box is below the other")
     return Region("" if kind in ("box", "linf") else kind, box, centre[:, None, None], -below(-epsilon), words)
