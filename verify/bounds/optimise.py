@@ -18,6 +18,7 @@ from verify.bounds.compute import Scope, Tightener, neuron_bounds
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, crown_slope, lines
 from verify.bounds.relaxed import Relaxed, relaxed
+from verify.bounds.strided import for_search
 from verify.network import Network
 from verify.region import Box
 from verify.verdict import Evidence
@@ -34,7 +35,7 @@ class Search:
 
 def search_copy(network: Network, region: Box, bounds: Bounds) -> Search:
     """The float32 copy of a question."""
-    return Search(network.to(dtype=torch.float32), region.to(dtype=torch.float32), small_bounds(bounds))
+    return Search(for_search(network), region.to(dtype=torch.float32), small_bounds(bounds))
 
 
 def small_bounds(bounds: Bounds) -> Bounds:
@@ -96,7 +97,7 @@ def by_ascent(ascent: Ascent) -> Tightener:
     """The tightener that optimises the slopes of every neuron, both sides, and recomputes the bounds in float64."""
 
     def tighten(scope: Scope) -> tuple[Interval, Evidence]:
-        network = scope.network.to(dtype=torch.float32)
+        network = for_search(scope.network)
 
         def choose(part: Scope, rows: Rows) -> dict[int, Lines]:
             search = Search(network, part.region.to(dtype=torch.float32), small_bounds(part.bounds))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from verify.bounds.nouns import Bounds, Interval, unstable
+from verify.bounds.strided import for_search
 from verify.network import Network
 from verify.proof.tree import Tree
 from verify.property import Clause
@@ -61,7 +62,7 @@ class Problem:
             self.bounds.source,
             self.bounds.evidence,
         )
-        network, region = self.network.to(dtype=torch.float32), self.region.to(dtype=torch.float32)
+        network, region = for_search(self.network), self.region.to(dtype=torch.float32)
         return Problem(network, region, small, self.C.float(), self.d.float(), self.rows, self.columns)
 
 
