@@ -150,7 +150,8 @@ class _RoundBall(Box):
         """See :meth:`Box.about_minimiser`."""
         a = a.expand(max(self.count, len(a)), *a.shape[1:])
         where = self if self.count == 1 else self.select(torch.arange(len(a)).repeat_interleave(a.shape[1]))
-        return where.minimiser(a.flatten(0, 1)).unflatten(0, a.shape[:2])
+        found: Tensor = where.minimiser(a.flatten(0, 1)).unflatten(0, a.shape[:2])
+        return found
 
     def _move(self, a: Tensor, p: Tensor, wall: Tensor) -> Tensor:
         """The minimiser less the centre, (B, n), given the ball's part ``p`` of ``a`` and the wall each one faces."""
