@@ -25,7 +25,8 @@ def by_turns(
 ) -> Outcome:
     """Decide the clauses of ``domains``, their roots; each turn is twice as long; either one's answer to a clause settles it.
 
-    The strong one's turns are ``favour`` times as long, and where it is favoured it begins. It starts without the memory of
+    At first the strong one's turns are ``favour`` times as long, and where it is favoured it begins; once both have had a turn, the
+    one with less work left by its forecast is favoured. The strong one starts without the memory of
     the rounds at the root: searches from afresh got further (benchmarks/README.md). Recomputed: every bound that verifies.
     """
     strong = Strong(problem, problem.to_search(), limits, confirm, effort, [(domains, Memory())])
