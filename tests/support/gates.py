@@ -22,6 +22,8 @@ HELD = {
     "lost": ("at most 0", "1", -1.0),
     "drop": ("at most 0.01", "0.05", -0.04),
     "errors": ("none", "1", -1.0),
+    "evidence": ("none rejected", "1 kept files did not hold up", -1.0),
+    "baseline": ("the same questions", "1 ask another question", -1.0),
     "of a later version": ("this", "that", -math.inf),
 }
 """A failing threshold of each kind: what was wanted, what was found, the slack."""
