@@ -345,3 +345,32 @@ def test_a_beta_that_cancels_a_rounded_slope_takes_no_error_term_with_it(seed: i
     steps = [{"op": "bounds", "relu": 1, "neurons": i32(0), "multipliers": chosen}]
     found = [derived(nodes, ends, steps, [1.0], arithmetic=name) for name in ("float64", "exact")]
     assert found[0] <= found[1] <= -Fraction(a)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_derived_of_a_part_does_not_depend_on_the_parts_beside_it(seed: int) -> None:
+    """Clipped boxes are halved in their middle: a writer who looked at other parts together must find the same ones."""
+    generator = np.random.default_rng(seed)
+    sizes, count = [3, 12, 10, 1], 16
+    part = {"region": box(-np.ones(3), np.ones(3)), "rows": np.array([1]), "C": np.ones((1, 1)), "d": np.zeros(1)}
+    proof = begun(ARITHMETICS["float64"], build(raw(random_dense(generator, sizes))), part, False)
+    proof._assume(0)
+    places = proof.frames[0].shape[1]
+    frame = proof.frames[-1].repeat(count, axis=2)
+    ends = np.sort(generator.uniform(-1, 1, size=(2, 3, count, 1)), axis=0)
+    frame[:, :3] = ends * [[[[1]]], [[[-1]]]]
+    slopes = generator.random(size=(count, places - 4))
+    tables = {
+        "lower": (np.arange(3, places - 1), slopes),
+        "beta": (np.array([places - 1]), -np.ones((count, 1))),
+    }
+
+    def derived(some: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        chosen = Multipliers({kind: (at, value[some]) for kind, (at, value) in tables.items()})
+        _, bounds, left = proof._refuted(frame[:, :, some].copy(), np.arange(len(some)), chosen, {0, 1})
+        return bounds, left[:, :3]
+
+    together = derived(np.arange(count))
+    alone = [derived(np.array([k])) for k in range(count)]
+    assert np.allclose(together[0], np.concatenate([bounds for bounds, _ in alone]), rtol=0, atol=1e-12)
+    assert np.allclose(together[1], np.concatenate([left for _, left in alone], axis=2), rtol=0, atol=1e-10)

@@ -155,11 +155,8 @@ def climbed(
     """
     alone = not also
     mixes = not alone or start.mix.shape[2] > 1
-    pre, (columns, place), forms = (
-        intervals(search, domains),
-        (search.columns.index, search.columns.place),
-        start.mix.shape[1],
-    )
+    pre, forms = intervals(search, domains), start.mix.shape[1]
+    columns, place = search.columns.index, search.columns.place
     fixed = {r: lines(interval, None) for r, interval in pre.items()}
     slopes = {r: Slopes.of(r, fixed[r], pre[r], columns[r], forms) for r in start.alpha}
     phases = {r: Phases.of(r, domains.phase[:, place[r]], pre[r], columns[r], forms) for r in start.beta}

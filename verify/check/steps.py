@@ -140,10 +140,13 @@ class Proof:
         model, inner, bounds = self.model, frame, np.full(len(row), -np.inf)
         for number, relu in enumerate([] if derive is None else model.relus):
             inner = apply_interval(model, inner, relu)
-            lower, minus_upper = inner[:, model.known[relu]]
-            unstable = np.flatnonzero(((lower < 0) & (minus_upper < 0)).any(axis=(1, 2)))
+            known = inner[:, model.known[relu]]
+            unstable = (known < 0).all(axis=0)
+            some = np.flatnonzero(unstable.any(axis=(1, 2)))
             if derive and number in derive:
-                inner = self._tightened(inner, relu, np.concatenate([unstable, ~unstable]), Multipliers({}))
+                inner = self._tightened(inner, relu, np.concatenate([some, ~some]), Multipliers({}))
+                # Of each part alone: where others would halve, what is beside a part must make no difference.
+                inner[:, model.known[relu]] = np.where(unstable, inner[:, model.known[relu]], known)
         asked, box, refuted = np.flatnonzero(row >= 0), model.known[0], crossed(inner)
         if len(asked):
             part = inner[:, :, asked]
