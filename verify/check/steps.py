@@ -141,7 +141,7 @@ class Proof:
         for number, relu in enumerate([] if derive is None else model.relus):
             inner = apply_interval(model, inner, relu)
             known = inner[:, model.known[relu]]
-            unstable = (known < 0).all(axis=0)
+            unstable = np.asarray((known < 0).all(axis=0))
             some = np.flatnonzero(unstable.any(axis=(1, 2)))
             if derive and number in derive:
                 inner = self._tightened(inner, relu, np.concatenate([some, ~some]), Multipliers({}))
