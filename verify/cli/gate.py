@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 import verify
 from verify.cli.inputs import importable_here
+from verify.cli.output import write_text
 
 FILES = ("json", "junit", "sarif", "markdown")
 """The formats that have an option of their own, which names a file."""
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         verify.write_ledger(arguments.ledger, outcome)
     for name in FILES:
         if file := getattr(arguments, name):
-            _write(file, verify.GATE_FORMATS[name](outcome))
+            write_text(verify.GATE_FORMATS[name](outcome), file)
     if arguments.html:
         verify.report([], arguments.html, gate=outcome)
     print(verify.GATE_FORMATS["text"](outcome), end="")
@@ -34,10 +34,3 @@ def run(arguments: argparse.Namespace) -> int:
         if not verify.append_step_summary(outcome, os.environ):
             print("reluproof: no step summary: none was asked for, or it would be too long", file=sys.stderr)
     return outcome.exit_code
-
-
-def _write(file: str, text: str) -> None:
-    try:
-        Path(file).write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise verify.UsageError(f"cannot write {file!r}: {error.strerror}") from None

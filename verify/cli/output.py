@@ -76,14 +76,19 @@ def named(network: verify.Network) -> dict[str, str]:
 
 def write(data: dict[str, Any], where: str) -> None:
     """JSON to a file, or to the terminal for ``-``."""
-    text = json.dumps(data, indent=2, allow_nan=False)
+    text = json.dumps(data, indent=2, allow_nan=False) + "\n"
     if where == "-":
-        sys.stdout.write(text + "\n")
-        return
+        sys.stdout.write(text)
+    else:
+        write_text(text, where)
+
+
+def write_text(text: str, file: str) -> None:
+    """Text to a file. Raises UsageError where that fails."""
     try:
-        Path(where).write_text(text + "\n", encoding="utf-8")
+        Path(file).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise verify.UsageError(f"cannot write {where!r}: {error.strerror}") from None
+        raise verify.UsageError(f"cannot write {file!r}: {error.strerror}") from None
 
 
 def _finite(value: float) -> float | None:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 import verify
 from verify.files import keep, made
@@ -68,13 +67,6 @@ def read_file(path: Path) -> bytes | None:
 def digest(content: bytes) -> str:
     """SHA-256, as hexadecimal."""
     return hashlib.sha256(content).hexdigest()
-
-
-def point_file(x: Tensor) -> bytes:
-    """The file of a counterexample."""
-    content = io.BytesIO()
-    np.save(content, x.numpy())
-    return content.getvalue()
 
 
 def read_point(content: bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None:

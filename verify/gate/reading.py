@@ -17,8 +17,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-DEFAULT = "reluproof.toml"
-
 
 def read_policy(path: str | Path) -> Policy:
     """The policy in a TOML file (docs/gate.md). Raises LoadError for no such file or no TOML, UsageError for what it says."""
