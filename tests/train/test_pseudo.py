@@ -58,7 +58,7 @@ def test_unlabelled_data_lowers_the_worst_case_error_of_robust_training():
 
 def trained_on(x, y, more, weight):
     """A linear classifier of few labelled inputs, and of unlabelled ones with ``weight``."""
-    module = nn.Sequential(nn.Linear(x.shape[1], 2))
+    module = nn.Linear(x.shape[1], 2)
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     live, optimiser = verify.train.trace(module, x.shape[1:]), torch.optim.Adam(module.parameters(), lr=0.003)
@@ -83,12 +83,12 @@ def test_online_targets_on_unlabelled_data_lower_the_worst_case_error():
 
 def test_the_online_target_is_the_models_own_answer_and_gives_no_gradient():
     g = torch.Generator().manual_seed(0)
-    module = nn.Sequential(nn.Linear(4, 3))
+    module = nn.Linear(4, 3)
     x = torch.rand(5, 4, generator=g)
     assert float(online_target_loss(module, x, 0.0, steps=1).detach()) == pytest.approx(0, abs=1e-6)
     loss = online_target_loss(module, x, 0.25, steps=1)
     assert float(loss.detach()) > 0
-    (found,) = torch.autograd.grad(loss, module[0].bias)
+    (found,) = torch.autograd.grad(loss, module.bias)
     with torch.no_grad():  # of KL with a fixed target p, the scores' gradient is q - p
         p = module(x).softmax(1)
         worst = several_steps(bound_to(module, x).network, x, p.argmax(1), region_of(x, 0.25), steps=1)
