@@ -144,6 +144,19 @@ def test_projection_lands_inside_and_leaves_inner_points_alone(norm):
     assert torch.allclose(region.project(inner), inner, atol=1e-9)
 
 
+@pytest.mark.parametrize("norm", list(NORMS))
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("scale", [0.1, 1.0, 30.0])
+def test_no_point_of_the_region_is_nearer_than_the_projection(norm, seed, scale):
+    region = _ball(norm, seed)
+    x = region.centre + scale * torch.randn(2, 6, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x[0, :2] = region.centre[0, :2]  # coordinates that need not move at all
+    nearest = region.project(x)
+    way = nearest - x  # the region lies on the far side of the plane through the nearest point
+    least = region.minimise(way.unsqueeze(1)).squeeze(1)
+    assert torch.allclose(least, (way * nearest).sum(1), atol=1e-6 * scale)
+
+
 def test_membership_has_no_tolerance():
     region = ball(torch.tensor([[0.5, 0.5]], dtype=torch.float64), "0.1", clip=(0, 1))
     edge = torch.tensor([[0.6, 0.5]], dtype=torch.float64)  # the double 0.6 lies below 6/10: inside

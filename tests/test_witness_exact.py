@@ -105,6 +105,21 @@ def test_a_tie_counts_although_intervals_leave_it_in_doubt():
     assert confirm(at, POINT)[0].margin == 0
 
 
+@pytest.mark.parametrize("semantics", ["real", "float32"])
+def test_a_specification_may_serve_many_candidates_each_judged_by_itself(semantics):
+    net = replace(network("mlp", 5), semantics=semantics)
+    x = torch.randn(20, *net.input_shape, generator=torch.Generator().manual_seed(1)).double()
+    shared = Query(net, box(x, x), classification(torch.tensor([2]), net.outputs))
+    found = confirm(shared, x)
+    single = [confirm(shared.select(torch.tensor([i])), x[i : i + 1])[0] for i in range(len(x))]
+    assert any(one is None for one in found) and any(one is not None for one in found)
+    for many, alone in zip(found, single, strict=True):
+        assert (many is None) == (alone is None)
+        if many is not None:
+            assert (many.target, many.predicted, many.margin) == (alone.target, alone.predicted, alone.margin)
+            assert many.float32_margin == pytest.approx(alone.float32_margin, rel=1e-5, abs=1e-6) and many.margin <= 0
+
+
 def test_a_strict_row_is_not_met_by_a_tie():
     assert confirm_clause(_third(), _clause(0.0, strict=True), POINT) is None
 

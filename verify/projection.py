@@ -2,7 +2,8 @@
 
 The nearest point of a ball around 0 and a box to v moves every coordinate towards v_i, as far as its wall and one number,
 the same for all of them, let it: the multiplier of the ball's radius in the optimality conditions. Both searches for it
-end by themselves, after ten rounds as a rule: attacks project at every step.
+end by themselves, after ten rounds as a rule: attacks project at every step. So choices by coordinate are signs and
+products: what a processor cannot guess costs it, in ``torch.where`` or a mask, twenty times as much.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def within_l2(size: Tensor, room: Tensor, radius: float) -> Tensor:
     s = (radius / size.norm(dim=1, keepdim=True).clamp(min=tiny)).clamp(max=1.0)
     for _ in range(_ROUNDS):
         moved = torch.minimum(s * size, room)
-        free = (moved < room).to(size.dtype)
+        free = (room - moved).sign()
         rest = (size * free).square().sum(1, keepdim=True)
         paid = (moved * (1 - free)).square().sum(1, keepdim=True)
         grown = ((radius**2 - paid).clamp(min=0) / rest.clamp(min=tiny)).sqrt().clamp(max=1.0)
@@ -45,13 +46,13 @@ def within_l1(size: Tensor, room: Tensor, radius: float) -> Tensor:
     high = size.amax(1, keepdim=True)
     t, done = low, torch.zeros_like(low, dtype=torch.bool)
     for _ in range(_ROUNDS):
-        left = size - t
-        value = torch.minimum(left.clamp(min=0), room).sum(1, keepdim=True) - radius
+        moved = torch.minimum((size - t).clamp(min=0), room)
+        value = moved.sum(1, keepdim=True) - radius
         done = (value.abs() <= close) | ((t <= 0) & (value <= 0))
         if bool(done.all()):
-            return torch.minimum(left.clamp(min=0), room)
+            return moved
         low, high = torch.where(value > 0, t, low), torch.where(value > 0, high, t)
-        count = ((left > 0) & (left < room)).sum(1, keepdim=True)
+        count = (moved.sign() * (room - moved).sign()).sum(1, keepdim=True)  # those strictly between 0 and their wall
         newton = t + value / count
         inside = (count > 0) & (newton > low) & (newton < high)
         t = torch.where(done, t, torch.where(inside, newton, (low + high) / 2))

@@ -193,7 +193,7 @@ class _RoundBall(Box):
         inside = inside & within
         for i in doubtful.nonzero().flatten().tolist():
             pairs = zip(x[i].flatten().tolist(), self.centre[i].flatten().tolist(), strict=True)
-            inside[i] = self._exactly_within([Fraction(v) - Fraction(c) for v, c in pairs])
+            inside[i] = self._exactly_within([Fraction(v) - Fraction(c) for v, c in pairs if v != c])
         return inside
 
     def _exactly_within(self, offset: list[Fraction]) -> bool:
@@ -205,8 +205,9 @@ class _RoundBall(Box):
         flat, centre = x.flatten(1), self.centre.flatten(1)
         lower, upper = self.inner_lower.flatten(1), self.inner_upper.flatten(1)
         offset = flat - centre
-        room = torch.where(offset > 0, upper - centre, centre - lower).clamp(min=0)
-        moved = offset.sign() * self._within(offset.abs(), room, float(self.epsilon) * (1.0 - 2.0**-30))
+        side = offset.sign()
+        room = torch.maximum(side * (lower - centre), side * (upper - centre)).clamp(min=0)
+        moved = side * self._within(offset.abs(), room, float(self.epsilon) * (1.0 - 2.0**-30))
         return torch.minimum(torch.maximum(centre + moved, lower), upper).reshape(x.shape)
 
     def _within(self, size: Tensor, room: Tensor, radius: float) -> Tensor:

@@ -85,24 +85,25 @@ def confirm(query: Query, candidates: Tensor) -> list[Counterexample | None]:
     """
     above = upper_margins(query, candidates)
     worst, row = above.min(dim=1)
-    small = query.network.to(dtype=torch.float32)
-    scores, executes = query.network(candidates), query.network.semantics == "float32"
-    found: list[Counterexample | None] = []
-    for i in range(len(candidates)):
-        if not bool(worst[i] <= 0):
-            found.append(None)
-            continue
-        spec = query.specification.select(torch.tensor([i]))
-        single = small(candidates[i : i + 1].to(torch.float32))[0]
-        in_float32 = (spec.C[0].to(torch.float32) @ single + spec.d[0].to(torch.float32)).min()
-        found.append(
-            Counterexample(
-                x=candidates[i].clone(),
-                target=int(spec.targets[0, row[i]]),
-                predicted=int((single if executes else scores[i]).argmax()),
-                margin=float(worst[i]),
-                float32_margin=float(in_float32),
-            )
+    found: list[Counterexample | None] = [None] * len(candidates)
+    broken = (worst <= 0).nonzero().flatten()
+    if not len(broken):
+        return found
+    points, spec = candidates[broken], query.specification.select(broken)
+    small, executes = query.network.to(dtype=torch.float32), query.network.semantics == "float32"
+    # Where torch's execution counts, each point alone, as a replay shows it: in a batch torch may sum in another order.
+    parts = points.to(torch.float32).split(1 if executes else len(points))
+    scores = torch.cat([small(part) for part in parts])
+    C, targets = spec.C.expand(len(points), -1, -1), spec.targets.expand(len(points), -1)
+    in_float32 = torch.einsum("bso,bo->bs", C.to(torch.float32), scores) + spec.d.to(torch.float32)
+    predicted = (scores if executes else query.network(points)).argmax(1)
+    for k, i in enumerate(broken.tolist()):
+        found[i] = Counterexample(
+            x=points[k].clone(),
+            target=int(targets[k, row[i]]),
+            predicted=int(predicted[k]),
+            margin=float(worst[i]),
+            float32_margin=float(in_float32[k].min()),
         )
     return found
 

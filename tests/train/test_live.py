@@ -55,6 +55,11 @@ def test_binding_reads_the_weights_of_the_moment():
     assert torch.equal(live.bind(x).scores, made(x))
 
 
+def test_a_layer_alone_is_a_module_too():
+    made, x = nn.Linear(4, 3), torch.rand(5, 4, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(trace(made, (4,)).bind(x).scores, made(x))
+
+
 class _Branches(nn.Module):
     def forward(self, x):
         return x.flatten(1) if x.sum() > 0 else -x.flatten(1)

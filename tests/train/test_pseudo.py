@@ -6,9 +6,13 @@ import math
 
 import pytest
 import torch
+from torch import nn
 
 import verify
+from verify.train.batch import bound_to, region_of
 from verify.train.linear import LinearTraining, train_linear
+from verify.train.losses import online_target_loss, pgd_loss
+from verify.train.points import several_steps
 from verify.train.pseudo import pseudo_labels, with_unlabelled
 
 
@@ -50,6 +54,46 @@ def test_unlabelled_data_lowers_the_worst_case_error_of_robust_training():
         for net in (alone, both)
     ]
     assert errors[0] > 2 * errors[1]
+
+
+def trained_on(x, y, more, weight):
+    """A linear classifier of few labelled inputs, and of unlabelled ones with ``weight``."""
+    module = nn.Linear(x.shape[1], 2)
+    for parameter in module.parameters():
+        nn.init.zeros_(parameter)
+    live, optimiser = verify.train.trace(module, x.shape[1:]), torch.optim.Adam(module.parameters(), lr=0.003)
+    labelled, unlabelled = verify.ball(x, "0.5"), verify.ball(more, "0.5")
+    for _ in range(50):
+        loss = pgd_loss(live, x, y, labelled, steps=1) + weight * online_target_loss(live, more, unlabelled, steps=1)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return verify.from_torch(module, input_shape=x.shape[1:])
+
+
+def test_online_targets_on_unlabelled_data_lower_the_worst_case_error():
+    g = torch.Generator().manual_seed(1)
+    (x, y), (more, _), (test, truth) = samples(5, g), samples(500, g), samples(200, g)
+    errors = [
+        float((verify.lower_bounds(net, test, truth, epsilon="0.5", method="linear") <= 0).double().mean())
+        for net in (trained_on(x, y, more, weight) for weight in (0.0, 1.0))
+    ]
+    assert errors[0] > 2 * errors[1]
+
+
+def test_the_online_target_is_the_models_own_answer_and_gives_no_gradient():
+    g = torch.Generator().manual_seed(0)
+    module = nn.Linear(4, 3)
+    x = torch.rand(5, 4, generator=g)
+    assert float(online_target_loss(module, x, 0.0, steps=1).detach()) == pytest.approx(0, abs=1e-6)
+    loss = online_target_loss(module, x, 0.25, steps=1)
+    assert float(loss.detach()) > 0
+    (found,) = torch.autograd.grad(loss, module.bias)
+    with torch.no_grad():  # of KL with a fixed target p, the scores' gradient is q - p
+        p = module(x).softmax(1)
+        worst = several_steps(bound_to(module, x).network, x, p.argmax(1), region_of(x, 0.25), steps=1)
+        wanted = (module(worst).softmax(1) - p).mean(0)
+    torch.testing.assert_close(found, wanted)
 
 
 @pytest.mark.parametrize(

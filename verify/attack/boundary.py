@@ -62,7 +62,7 @@ def to_boundary(task: Task, x: Tensor, origin: Tensor) -> tuple[Tensor, Tensor, 
     # The same half-space from the input itself: its gap there follows from the linearisation.
     from_origin = gaps + (chosen * (origin.flatten(1) - flat)).sum(1)
     back = nearest(task.norm, chosen, from_origin, origin.flatten(1), lower, upper)
-    margin, broken = task.judged(scores.detach(), scores.detach().unsqueeze(0))
+    margin, broken = task.judged([scores.detach()])
     return best.points.reshape(x.shape), back.reshape(x.shape), margin, broken
 
 

@@ -34,7 +34,8 @@ def sparse(gradient: Tensor, share: Tensor) -> Tensor:
     size = gradient.abs()
     count = (share * size.shape[1]).round().clamp(1, size.shape[1]).long()
     level = size.topk(int(count.max()), dim=1).values.gather(1, count - 1)
-    chosen = (size >= level) & (size > 0)
+    # Signs and products, as in verify.projection: 1 where the size is above 0 and at least the level, else 0.
+    chosen = ((size - level).sign() + 1).clamp(max=1) * size.sign()
     move: Tensor = -gradient.sign() * chosen / chosen.sum(1, keepdim=True).clamp(min=1)
     return move
 
@@ -49,10 +50,11 @@ def steepest(region: Box, norm: str, x: Tensor, gradient: Tensor, share: Tensor 
     """
     flat = gradient.nan_to_num(0.0, 0.0, 0.0).flatten(1)
     if norm != "linf":
-        stuck = ((gradient > 0) & (x <= region.inner_lower)) | ((gradient < 0) & (x >= region.inner_upper))
+        uphill = flat.sign()
+        down, up = (room.flatten(1).sign().clamp(min=0) for room in (x - region.inner_lower, region.inner_upper - x))
         # Gradients as small as 1e-38 count as much as others, and must not underflow when they are squared.
         largest = flat.abs().amax(1, keepdim=True).clamp(min=torch.finfo(flat.dtype).tiny)
-        flat = (flat / largest).masked_fill_(stuck.flatten(1), 0.0)
+        flat = flat / largest * torch.maximum(uphill * down, -uphill * up)
     if share is None:
         share = torch.full((len(flat), 1), _SHARE, dtype=flat.dtype, device=flat.device)
     return DIRECTIONS[norm](flat, share).reshape(x.shape)

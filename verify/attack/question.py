@@ -47,11 +47,11 @@ class Question:
 
     @property
     def valid(self) -> Box:
-        """The box of valid inputs of each input: clip, or everything."""
+        """The box of valid inputs, one row for all: clip, or everything."""
         low, high = (
             (-math.inf, math.inf) if self.clip is None else (float_above(self.clip[0]), float_below(self.clip[1]))
         )
-        lower, upper = torch.full_like(self.centre, low), torch.full_like(self.centre, high)
+        lower, upper = torch.full_like(self.centre[:1], low), torch.full_like(self.centre[:1], high)
         return Box(lower, upper, lower, upper)
 
     def select(self, index: Tensor) -> Question:

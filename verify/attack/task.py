@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -40,7 +41,8 @@ class Slope:
 
 @dataclass(frozen=True)
 class Task:
-    """N inputs to attack, in float32: ``region`` is where a counterexample must lie, ``valid`` the box of valid inputs.
+    """N inputs to attack, in float32: ``region`` is where a counterexample must lie, ``valid`` the box of valid inputs, one
+    row (1, *shape) for all.
 
     ``owner`` (N,): their places in the meter. ``generator`` draws on the CPU.
     """
@@ -73,9 +75,9 @@ class Task:
 
     def select(self, index: Tensor) -> Task:
         """The same task for the inputs ``index`` (k,)."""
-        region, valid, goal = self.region.select(index), self.valid.select(index), self.goal.select(index)
+        region, goal = self.region.select(index), self.goal.select(index)
         owner, centre = self.owner[index.cpu()], self.centre[index]
-        return replace(self, region=region, valid=valid, goal=goal, owner=owner, centre=centre)
+        return replace(self, region=region, goal=goal, owner=owner, centre=centre)
 
     def wide(self, value: Tensor) -> Tensor:
         """One number an input, (N,), with the axes of a point: (N, 1, ...)."""
@@ -84,32 +86,38 @@ class Task:
     def look(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The margins at points (N, *shape), and whether they are broken with float32's slack: (N,) each."""
         with torch.no_grad():
-            scores, several = self._scores(x)
-            return self.judged(scores, several)
+            return self.judged(self._scores(x))
 
     def slope(self, x: Tensor) -> Slope:
         """Loss, margin and gradient of the loss at points (N, *shape)."""
         leaf = x.detach().requires_grad_()
-        scores, several = self._scores(leaf)
-        loss = torch.stack([LOSSES[self.options.loss](one, self.goal) for one in several]).mean(0)
+        several = self._scores(leaf)
+        loss = _mean([LOSSES[self.options.loss](one, self.goal) for one in several])
         (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-        margin, broken = self.judged(scores.detach(), several.detach())
+        margin, broken = self.judged([one.detach() for one in several])
         return Slope(gradient, loss.detach(), margin, broken)
 
-    def _scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The scores at x, and those at x and its transformed copies, (K, N, classes)."""
+    def _scores(self, x: Tensor) -> Sequence[Tensor]:
+        """The scores (N, classes) at x and at each of its transformed copies."""
         change = self.options.transformations
-        copies = x.unsqueeze(0) if change is None else change.copies(x, self.generator)
+        if change is None:
+            self.meter.queries[self.owner] += 1
+            return [self.network(x)]
+        copies = change.copies(x, self.generator)
         self.meter.queries[self.owner] += len(copies)
-        scores = self.network(copies.flatten(0, 1)).unflatten(0, copies.shape[:2])
-        return scores[0], scores
+        return list(self.network(copies.flatten(0, 1)).split(len(x)))
 
-    def judged(self, scores: Tensor, several: Tensor) -> tuple[Tensor, Tensor]:
-        """Margins (N,), and whether broken with slack, of scores at x (N, classes) and at its copies (K, N, classes)."""
-        margin = self.goal.margin(scores)
+    def judged(self, several: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Margins (N,), and whether broken with slack, of scores (N, classes) at x and at its copies."""
+        margin = self.goal.margin(several[0])
         if len(several) > 1:  # an example that a small change undoes is not yet what was asked for
-            margin = torch.maximum(margin, torch.stack([self.goal.margin(one) for one in several]).mean(0))
-        return margin, margin + slack(scores) <= 0
+            margin = torch.maximum(margin, _mean([self.goal.margin(one) for one in several]))
+        return margin, margin + slack(several[0]) <= 0
+
+
+def _mean(values: Sequence[Tensor]) -> Tensor:
+    """The mean of tensors of one shape; of a single one itself, without a copy."""
+    return values[0] if len(values) == 1 else torch.stack(list(values)).mean(0)
 
 
 @dataclass

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from verify.train.losses import ibp_loss as ibp_loss
     from verify.train.losses import mtl_ibp_loss as mtl_ibp_loss
     from verify.train.losses import noise_loss as noise_loss
+    from verify.train.losses import online_target_loss as online_target_loss
     from verify.train.losses import pgd_loss as pgd_loss
     from verify.train.losses import sabr_loss as sabr_loss
     from verify.train.losses import standard_loss as standard_loss
@@ -58,6 +59,7 @@ _PUBLIC = {
             "ibp_loss",
             "mtl_ibp_loss",
             "noise_loss",
+            "online_target_loss",
             "pgd_loss",
             "sabr_loss",
             "standard_loss",

@@ -77,8 +77,9 @@ def trace(module: nn.Module, input_shape: Sequence[int]) -> Live:
         raise UsageError(f"trace takes an nn.Module, got {type(module).__name__}")
     shape = tuple(int(n) for n in input_shape)
     source = f"torch module {type(module).__name__}"
+    whole = nn.Sequential(module) if type(module) in LAYERS else module  # a layer alone is read as one of many would be
     try:
-        graph = fx.Tracer().trace(module)
+        graph = fx.Tracer().trace(whole)
     except Exception as error:  # torch.fx raises whatever the module's code meets with a proxy for an input
         raise LoadError(
             f"{source}: torch.fx cannot trace it ({_line(error)}): control flow must not depend on the data"
@@ -87,14 +88,14 @@ def trace(module: nn.Module, input_shape: Sequence[int]) -> Live:
     module.eval()
     try:
         example = _example(module, shape)
-        shapes = _Shapes(fx.GraphModule(module, graph), source).of(example)
+        shapes = _Shapes(fx.GraphModule(whole, graph), source).of(example)
         with torch.no_grad():
             scores = module(example)
         if scores.dim() != 2:
             raise UsageError(
                 f"{source} gives values of shape {tuple(scores.shape[1:])} an input: a vector of scores is needed"
             )
-        found = Live(module, shape, scores.shape[1], _steps(module, graph, shapes), source)
+        found = Live(module, shape, scores.shape[1], _steps(whole, graph, shapes), source)
         _check(found, example, scores, source)
     finally:
         for part, training in modes:

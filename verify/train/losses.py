@@ -1,8 +1,8 @@
 """The losses: scalars over a batch, each usable alone in any training loop.
 
-All but the first take ``model, x, labels, region``: a module (or :class:`~verify.train.live.Live`, or a network), inputs
-(B, *shape), labels (B,), and the region of each input or the radius of an l_inf ball inside [0, 1]. ``kappa`` is the weight of the
-clean loss. Bounds are :mod:`verify.bounds`'s own. Raises UsageError for labels outside the scores and for a radius that
+All but the first and the last take ``model, x, labels, region``: a module (or :class:`~verify.train.live.Live`, or a network),
+inputs (B, *shape), labels (B,), and the region of each input or the radius of an l_inf ball inside [0, 1]. ``kappa`` is the weight
+of the clean loss. Bounds are :mod:`verify.bounds`'s own. Raises UsageError for labels outside the scores and for a radius that
 does not fit, UnsupportedOperator for a layer that bounds do not know.
 """
 
@@ -18,7 +18,7 @@ from verify.bounds.nouns import Bounds
 from verify.errors import UsageError
 from verify.region import Box, LinfBall
 from verify.specification import Specification
-from verify.train.batch import Batch, Model, Region, batch_of
+from verify.train.batch import Batch, Model, Region, batch_of, bound_to, region_of
 from verify.train.margins import dual_margins, from_intervals, from_lines, interval_margins
 from verify.train.points import one_step, random_points, several_steps
 
@@ -159,6 +159,28 @@ def mtl_ibp_loss(
     points = several_steps(batch.network, x, labels, batch.region, steps=steps, generator=generator)
     margins = interval_margins(batch.network, batch.region, batch.specification)
     return (1 - alpha) * batch.at(points) + alpha * robust_cross_entropy(margins)
+
+
+def online_target_loss(
+    model: Model,
+    x: Tensor,
+    region: Region,
+    *,
+    steps: int = 7,
+    size: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """``KL(p(x) || p(x_PGD))`` of unlabelled inputs, to be added to a loss of labelled ones (UAT-OT, Alayrac et al. 2019).
+
+    The target ``p(x)`` is the model's own softmax of the moment, which the gradient does not move; PGD leads away from its class.
+    """
+    bound = bound_to(model, x)
+    target = bound.scores.detach()
+    points = several_steps(
+        bound.network, x, target.argmax(1), region_of(x, region), steps=steps, size=size, generator=generator
+    )
+    found = bound.network(points)
+    return F.kl_div(found.log_softmax(1), target.log_softmax(1), reduction="batchmean", log_target=True)
 
 
 def robust_cross_entropy(margins: Tensor) -> Tensor:
