@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.record import Record
 from verify.bounds.relaxation import SLOPES, Lines, lines
 from verify.bounds.rounding import underflow
+from verify.bounds.scope import Chooser, Scope, Tightener
+from verify.bounds.windows import in_windows
 from verify.errors import SoundnessError
 from verify.floating import require_gradual_underflow, up
 from verify.network import Network
@@ -27,26 +29,6 @@ from verify.verdict import Evidence
 MEMORY_BYTES = 256 * 2**20  # what the coefficients of one backward pass may take; the rows are chunked to it
 SHARING = 3  # inputs share rows unless they want fewer than one in this many of each other's neurons
 CACHE_BYTES = 4 * 2**20  # and rows of small networks are chunked so that a step stays in the processor's cache
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a tightener may look at: the question, and the bounds of the nodes before ``start``."""
-
-    network: Network
-    region: Box
-    bounds: Bounds
-    start: int  # the node whose interval is wanted; every node before it is known
-    index: Tensor  # which of its neurons, positions in its flattened value: all that some input wants
-    wanted: Tensor  # (B, k) bool: which of them each input wants; the others' bounds are not used
-    record: Record | None = None  # of one input alone
-
-
-Chooser = Callable[[Scope, Rows], Mapping[int, Lines]]
-"""The lines for some rows over a scope: those of ``v``, then of ``-v``."""
-
-Tightener = Callable[[Scope], tuple[Interval, Evidence]]
-"""Bounds of the neurons ``index`` of node ``start``: an Interval of (B, k) tensors, and how they are known."""
 
 
 def node_bounds(
@@ -149,7 +131,7 @@ def by_slopes(name: str, *, deadline: float | None = None) -> Tightener:
         found = neuron_bounds(scope, lambda part, _: fixed_lines(part.bounds, name), deadline=deadline)
         return found, scope.bounds.evidence
 
-    return tighten
+    return in_windows(tighten, lambda bounds: fixed_lines(bounds, name))
 
 
 def fixed_lines(bounds: Bounds, name: str) -> dict[int, Lines]:

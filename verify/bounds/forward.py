@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from verify.bounds.compute import Scope
 from verify.bounds.execution import errors_of
 from verify.bounds.interval import widened
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, chord, crown_slope
 from verify.bounds.rounding import slack
 from verify.bounds.scattered import scattered_bounds
+from verify.bounds.scope import Scope
 from verify.errors import SoundnessError
 from verify.floating import TINY, UNIT, gamma, require_gradual_underflow, up
 from verify.network import Network, Node

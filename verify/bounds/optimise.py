@@ -14,11 +14,13 @@ from torch import Tensor
 
 from verify.bounds.backward import Rows
 from verify.bounds.climb import Ascent, Parameter, climb
-from verify.bounds.compute import Scope, Tightener, neuron_bounds
+from verify.bounds.compute import neuron_bounds
 from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.relaxation import Lines, crown_slope, lines
 from verify.bounds.relaxed import Relaxed, relaxed
+from verify.bounds.scope import Scope, Tightener
 from verify.bounds.strided import for_search
+from verify.bounds.windows import in_windows
 from verify.network import Network
 from verify.region import Box
 from verify.verdict import Evidence
@@ -105,4 +107,4 @@ def by_ascent(ascent: Ascent) -> Tightener:
 
         return neuron_bounds(scope, choose, copies=24, deadline=ascent.deadline), scope.bounds.evidence
 
-    return tighten
+    return in_windows(tighten)

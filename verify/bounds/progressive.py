@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from verify.bounds.compute import Scope, Tightener
 from verify.bounds.nouns import Interval, unstable
+from verify.bounds.scope import Scope, Tightener
 from verify.verdict import Evidence
 
 

@@ -19,9 +19,10 @@ from torch import Tensor
 from solvers.base import SolveOptions, Solver
 from solvers.result import SolveResult, Status
 from verify.bounds.backward import backward
-from verify.bounds.compute import Scope, Tightener, chunks, mirrored, neuron_rows
+from verify.bounds.compute import chunks, mirrored, neuron_rows
 from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines, chord, crown_slope, lines
+from verify.bounds.scope import Scope, Tightener
 from verify.encode.lp import Encoding, Slopes, encode, slopes, with_binaries
 from verify.verdict import Evidence
 

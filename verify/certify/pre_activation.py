@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from verify.bounds.compute import Tightener, by_slopes, node_bounds
+from verify.bounds.compute import by_slopes, node_bounds
 from verify.bounds.nouns import Bounds
 from verify.bounds.optimise import by_ascent
 from verify.bounds.progressive import progressive
+from verify.bounds.scope import Tightener
 from verify.bounds.tighten import by_lp, by_milp
 from verify.certify.options import Options
 from verify.errors import UsageError
