@@ -8,7 +8,8 @@ from onnx import TensorProto, helper, numpy_helper
 from support.onnx_models import NODE, assert_same, floats, ints, model, read
 from support.onnx_nodes import relu_sizes
 
-from verify.check.forms import Unreadable
+from verify.check.forms import Rejected, Unreadable
+from verify.check.report import read_network
 from verify.load.onnx import import_onnx
 
 W, V, B, C = floats(6, 4), floats(5, 6), floats(6), floats(4)
@@ -169,20 +170,17 @@ REFUSED = {
     "alpha": ([NODE("Gemm", WITH_B, ["y"], alpha=0.5)], [1, 6], GEMM, "'alpha' = 0.5"),
     "beta": ([NODE("Gemm", WITH_B, ["y"], beta=2.0)], [1, 6], GEMM, "'beta' = 2.0"),
     "transA": ([NODE("Gemm", WITH_B, ["y"], transA=1)], [1, 6], GEMM, "'transA' = 1"),
-    "C of more rows": ([NODE("Gemm", WITH_B, ["y"])], [1, 6], {"w": W, "b": floats(2, 4)}, "larger"),
-    "two values multiplied": ([NODE("Mul", ["x", "x"], ["y"])], [1, 6], {}, "input 1 must be a constant"),
-    "two values in a product": ([NODE("MatMul", ["x", "x"], ["y"])], [1, 1], {}, "input 0 must be a constant"),
-    "weights that do not fit": ([NODE("MatMul", ["x", "w"], ["y"])], [1, 5], {"w": W}, "weights for 6 numbers"),
+    "C of more rows": ([NODE("Gemm", WITH_B, ["y"])], [1, 6], {"w": W, "b": floats(2, 4)}, "broadcast"),
+    "two values multiplied": ([NODE("Mul", ["x", "x"], ["y"])], [1, 6], {}, "an input must be a constant of float32"),
+    "two values in a product": ([NODE("MatMul", ["x", "x"], ["y"])], [1, 1], {}, "an input must be a constant of float32"),
     "a division by three": ([NODE("Div", ["x", "c"], ["y"])], [1, 4], {"c": np.float32(3)}, "powers of two"),
     "a division by zero": ([NODE("Div", ["x", "c"], ["y"])], [1, 4], {"c": np.float32(0)}, "powers of two"),
-    "a division by too little": ([NODE("Div", ["x", "c"], ["y"])], [1, 4], {"c": np.float32(2**-149)}, "not a finite"),
-    "a division of a constant": ([NODE("Div", ["c", "x"], ["y"])], [1, 4], {"c": np.float32(2)}, "powers of two"),
-    "NaN": ([NODE("Add", ["x", "c"], ["y"])], [1, 4], {"c": np.float32("nan")}, "infinite or NaN"),
+    "a division of a constant": ([NODE("Div", ["c", "x"], ["y"])], [1, 4], {"c": np.float32(2)}, "must be a constant"),
     "SAME padding": (
-        [NODE("Conv", ["x", "k"], ["z"], auto_pad="SAME_UPPER"), FLAT], [1, 3, 6, 6], {"k": K}, "only NOTSET, or VALID"),
-    "one dimension": ([NODE("Conv", ["x", "k"], ["z"]), FLAT], [1, 3, 6], {"k": floats(4, 3, 2)}, "has 3 axes, 4 are"),
+        [NODE("Conv", ["x", "k"], ["z"], auto_pad="SAME_UPPER"), FLAT], [1, 3, 6, 6], {"k": K}, "auto_pad NOTSET, or VALID"),
+    "one dimension": ([NODE("Conv", ["x", "k"], ["z"]), FLAT], [1, 3, 6], {"k": floats(4, 3, 2)}, "one image (1, c, h, w)"),
     "a kernel that does not fit": ([NODE("Conv", ["x", "k"], ["z"]), FLAT], [1, 3, 2, 2], {"k": K}, "empty"),
-    "negative pads": ([NODE("Conv", ["x", "k"], ["z"], pads=[-1] * 4), FLAT], [1, 3, 6, 6], {"k": K}, "'pads': [-1"),
+    "negative pads": ([NODE("Conv", ["x", "k"], ["z"], pads=[-1] * 4), FLAT], [1, 3, 6, 6], {"k": K}, "negative"),
     "a batch of two": ([NODE("Conv", ["x", "k"], ["z"]), FLAT], [2, 3, 6, 6], {"k": K}, "(1, c, h, w)"),
     "training": (
         [NODE("BatchNormalization", ["x", *"sbmv"], ["y", "mm", "vv"], training_mode=1)], [1, 3], BN, "'training_mode' = 1"),
@@ -194,11 +192,11 @@ REFUSED = {
     "a permutation of others": ([NODE("Transpose", ["x"], ["y"], perm=[2**60, 0])], [1, 6], {}, "op 'Transpose'"),
     "an axis far out": ([NODE("Flatten", ["x"], ["y"], axis=2**60)], [1, 6], {}, "axis 1152921504606846976 of 2"),
     "a shape of zeros": ([NODE("Reshape", ["x", "p"], ["y"], allowzero=1)], [1, 6], {"p": ints(1, 6)}, "'allowzero' = 1"),
-    "a huge shape": ([NODE("Reshape", ["x", "p"], ["y"])], [1, 6], {"p": ints(1, 2**60)}, "not supported"),
+    "a huge shape": ([NODE("Reshape", ["x", "p"], ["y"])], [1, 6], {"p": ints(1, 2**60)}, "cannot reshape it to [1, 1152921"),
     "a shape that is computed": (
         [NODE("Shape", ["x"], ["p"]), NODE("Reshape", ["x", "p"], ["y"])], [1, 6], {}, "op 'Shape': not supported"),
     "a matrix as output": ([NODE("Relu", ["x"], ["y"])], [1, 6, 2], {}, "not a vector"),
-    "a constant as output": ([NODE("Identity", ["c"], ["y"])], [1, 6], {"c": C}, "not a vector"),
+    "a constant as output": ([NODE("Identity", ["c"], ["y"])], [1, 6], {"c": C}, "a value that depends on the network's input"),
     "sizes without numbers": ([NODE("Relu", ["x"], ["y"])], [1, "n"], {}, "sizes [1, None]"),
     "one axis without size": ([NODE("Relu", ["x"], ["y"])], ["n"], {}, "sizes [None]"),
     "no size at all": ([NODE("Relu", ["x"], ["y"])], [1, 0], {}, "shape [1, 0]"),
@@ -218,6 +216,23 @@ def test_what_is_not_supported_is_refused_by_name(name):
     assert words in str(refused.value)
 
 
+# what: (op, shape of x, the constant, words of the message)
+REJECTED = {
+    "weights that do not fit": ("MatMul", [1, 5], W, "node 1 (linear): weight does not fit taps"),
+    "a division by too little": ("Div", [1, 4], np.float32(2**-149), "weight of node 1 (linear) has the entry inf"),
+    "NaN": ("Add", [1, 4], np.float32("nan"), "bias of node 1 (linear) has the entry nan"),
+    "weights of three axes": ("MatMul", [1, 6], floats(2, 6, 4), "weight of node 1 (linear) has the shape"),
+}
+
+
+@pytest.mark.parametrize("name", REJECTED)
+def test_numbers_that_do_not_fit_are_refused_as_they_are_in_any_network(name):
+    op, shape, constant, words = REJECTED[name]
+    with np.errstate(all="ignore"), pytest.raises(Rejected) as refused:
+        read_network(model([NODE(op, ["x", "c"], ["y"])], shape, {"c": constant}).SerializeToString())
+    assert words in str(refused.value)
+
+
 def _opset(made, version, domain=""):
     del made.opset_import[:]
     made.opset_import.append(helper.make_opsetid(domain, version))
@@ -229,24 +244,24 @@ CHANGES = {
     "another domain": (lambda m: m.graph.node[0].__setattr__("domain", "com.example"), "not supported"),
     "an unknown attribute": (
         lambda m: m.graph.node[0].attribute.append(helper.make_attribute("fuse", 1)),
-        "'fuse' = 1",
+        "argument 'fuse'",
     ),
     "a graph as attribute": (
         lambda m: m.graph.node[0].attribute.append(helper.make_attribute("body", m.graph)),
-        "'body'",
+        "attribute: field 6",
     ),
     "a name twice": (lambda m: m.graph.initializer.append(m.graph.initializer[0]), "something else already"),
     "no such value": (lambda m: m.graph.node[0].input.__setitem__(0, "nowhere"), "'nowhere'"),
     "two outputs": (lambda m: m.graph.output.append(helper.make_tensor_value_info("z", 1, [1])), "one of each"),
     "no graph": (lambda m: m.ClearField("graph"), "one of each"),
-    "functions": (lambda m: m.functions.add(), "fields [25]"),
-    "a sparse initializer": (lambda m: m.graph.sparse_initializer.add(), "fields [15]"),
-    "external data": (lambda m: m.graph.initializer[0].external_data.add(), "another file"),
-    "external by location": (lambda m: m.graph.initializer[0].__setattr__("data_location", 1), "another file"),
-    "numbers in two places": (lambda m: m.graph.initializer[0].float_data.append(1), "fields [4]"),
-    "too few numbers": (lambda m: m.graph.initializer[0].__setattr__("raw_data", b"1234"), "4 bytes for 24 numbers"),
+    "functions": (lambda m: m.functions.add(), "field 25"),
+    "a sparse initializer": (lambda m: m.graph.sparse_initializer.add(), "field 15"),
+    "external data": (lambda m: m.graph.initializer[0].external_data.add(), "'elsewhere'"),
+    "external by location": (lambda m: m.graph.initializer[0].__setattr__("data_location", 1), "'location'"),
+    "numbers in two places": (lambda m: m.graph.initializer[0].float_data.append(1), "['raw', 'floats']"),
+    "too few numbers": (lambda m: m.graph.initializer[0].__setattr__("raw_data", b"1234"), "4 bytes do not fit"),
     "huge sizes": (lambda m: m.graph.initializer[0].dims.__setitem__(0, 2**62), "are supported"),
-    "sizes of a huge product": (lambda m: m.graph.initializer[0].dims.extend([2**30] * 5), "24"),
+    "sizes of a huge product": (lambda m: m.graph.initializer[0].dims.extend([2**30] * 5), "do not fit"),
     "negative sizes": (lambda m: m.graph.initializer[0].dims.__setitem__(0, -6), "are supported"),
     "another element type": (
         lambda m: m.graph.input[0].type.tensor_type.__setattr__("elem_type", 10),

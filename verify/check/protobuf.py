@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers, as far as ONNX files need it: bounded, and nothing is passed over unseen."""
+"""The messages of an ONNX file, in the wire format of protocol buffers: bounded, and nothing is passed over unseen."""
 
 from __future__ import annotations
 
@@ -7,10 +7,29 @@ from typing import Any
 
 from verify.check.forms import Unreadable
 
-MAX_FIELDS = (
-    2**20
-)  # more fields and integers than this in a file are refused: each may cost some hundred bytes of memory
+MAX_FIELDS = 2**20  # more fields and integers in a file are refused: each may cost some hundred bytes of memory
 _SIZES = {1: 8, 5: 4}  # bytes of a value, by wire type; 0 is a varint, for 2 the size comes first
+# The wire types of a kind: 2 alone, but of these. One that says nothing about what a network computes has the kind "".
+_WIRES = {"integer": (0, 2), "float": (5, 2), "double": (1, 2), "": (0, 1, 2, 5), "unknown": ()}
+# Of each message, number, name and kind of its fields. There are any number of values where a name ends with *. Kinds may be
+# messages; of floats there are the bytes, of one or several.
+_MESSAGES = """\
+model: 7 graph graph, 8 opsets* opset, 1, 2, 3, 4, 5, 6, 14
+opset: 1 domain text, 2 version integer
+graph: 1 nodes* node, 5 initializers* tensor, 11 inputs* info, 12 outputs* info, 2, 10, 13, 16
+node: 1 inputs* text, 2 outputs* text, 3 name text, 4 op text, 5 attributes* bytes, 7 domain text, 6, 9
+attribute: 1 name text, 2 f float, 3 i integer, 4 s text, 5 t tensor, 8 ints* integer, 20 type integer, 13
+tensor: 1 dims* integer, 2 type integer, 4 floats* float, 5 int32s* integer, 7 int64s* integer, 8 name text, \
+9 raw bytes, 10 doubles* double, 13 elsewhere* bytes, 14 location integer, 12, 16
+info: 1 name text, 2 type type, 3, 4
+type: 1 tensor tensor_type, 6
+tensor_type: 1 type integer, 2 shape shape
+shape: 1 axes* axis
+axis: 1 size integer, 2 name text, 3"""
+_FIELDS = {
+    message: {int(number): kind or ("", "") for number, *kind in map(str.split, fields.split(", "))}
+    for message, fields in (line.split(": ") for line in _MESSAGES.split("\n"))
+}
 
 
 def need(condition: object, where: str, what: str) -> None:
@@ -19,72 +38,46 @@ def need(condition: object, where: str, what: str) -> None:
         raise Unreadable(f"{where}: {what}"[:2000])
 
 
-class Message:
-    """The fields of a message, by number and wire type. Readers take them out; ``end`` refuses what nobody has taken.
+def _integer(data: memoryview, at: int, where: str, budget: Iterator[int]) -> tuple[int, int]:
+    """The integer at a position, signed as in two's complement of 64 bits, and the position after it."""
+    need(next(budget, None) is not None, where, f"more than {MAX_FIELDS} fields and integers")
+    value = 0
+    for k, byte in enumerate(data[at : at + 10]):
+        value |= (byte & 127) << 7 * k
+        if byte < 128 and value < 1 << 64:
+            return value - (value >> 63 << 64), at + k + 1
+    raise Unreadable(f"{where}: the integer at byte {at} is cut off, or has more than 64 bits")
 
-    Parsing is one level deep: a message inside is parsed when it is asked for. Raises Unreadable, and nothing else, for any bytes.
+
+def message(data: bytes | memoryview, form: str, where: str, budget: Iterator[int]) -> dict[str, Any]:
+    """The fields of a message by name: a list, or the one value, or None. Under "where" it says where it is.
+
+    ``budget``: an item for each field and integer that the file may still have. Raises Unreadable, and nothing else, for any bytes.
     """
-
-    def __init__(self, data: bytes | memoryview, where: str, budget: Iterator[int] | None = None) -> None:
-        self.where, self.budget, self.fields = (
-            where,
-            budget or iter(range(MAX_FIELDS)),
-            dict[tuple[int, int], list[Any]](),
-        )
-        data, at = memoryview(data), 0
-        while at < len(data):
-            key, at = self._varint(data, at)
-            value: Any
-            wire = key & 7
-            need(wire in (0, 1, 2, 5), where, f"wire type {wire} before byte {at} is not known")
-            if wire == 0:
-                value, at = self._varint(data, at)
-            else:
-                size, at = (_SIZES[wire], at) if wire in _SIZES else self._varint(data, at)
-                left = len(data) - at
-                need(0 <= size <= left, where, f"{size} bytes are announced, {left} are left at byte {at}")
-                value, at = data[at : at + size], at + size
-            self.fields.setdefault((key >> 3, wire), []).append(value)
-
-    def _varint(self, data: memoryview, at: int) -> tuple[int, int]:
-        """The integer at a position, signed as in two's complement of 64 bits, and the position after it."""
-        need(next(self.budget, None) is not None, self.where, f"more than {MAX_FIELDS} fields and integers")
-        value = 0
-        for k in range(10):
-            need(at + k < len(data), self.where, f"an integer is cut off at byte {len(data)}")
-            value |= (data[at + k] & 127) << 7 * k
-            if data[at + k] < 128 and value < 1 << 64:
-                return value - (value >> 63 << 64), at + k + 1
-        raise Unreadable(f"{self.where}: the integer at byte {at} has more than 64 bits")
-
-    def blobs(self, number: int, wire: int = 2) -> list[Any]:
-        """The values of a field with a wire type: integers for 0, else their bytes."""
-        return self.fields.pop((number, wire), [])
-
-    def ints(self, number: int) -> list[int]:
-        """Integers, packed or not."""
-        values = [] if (number, 2) in self.fields else self.blobs(number, 0)
-        for packed in self.blobs(number):
-            at = 0
-            while at < len(packed):
-                value, at = self._varint(packed, at)
-                values.append(value)
-        return values
-
-    def texts(self, number: int) -> list[str]:
-        """Texts; what is not UTF-8 stays distinct."""
-        return [bytes(blob).decode(errors="surrogateescape") for blob in self.blobs(number)]
-
-    def messages(self, number: int, name: str) -> list[Message]:
-        """Messages inside this one."""
-        return [Message(blob, f"{self.where}, {name} {k}", self.budget) for k, blob in enumerate(self.blobs(number))]
-
-    def one(self, values: list[Any], absent: Any) -> Any:
-        """The value of a field that may occur once."""
-        need(len(values) < 2, self.where, f"{len(values)} values where there is room for one")
-        return values[0] if values else absent
-
-    def end(self, *passed_over: int) -> None:
-        """Refuse fields that nobody has taken, but for those that are known to say nothing about what a network computes."""
-        left = sorted({number for number, _ in self.fields} - set(passed_over))
-        need(not left, self.where, f"fields {left} are not supported (or not with such values)")
+    fields, data, at = _FIELDS[form], memoryview(data), 0
+    found: dict[str, list[Any]] = {name: [] for name, _ in fields.values()}
+    while at < len(data):
+        key, at = _integer(data, at, where, budget)
+        name, kind = fields.get(key >> 3, ("", "unknown"))
+        need(key & 7 in _WIRES.get(kind, (2,)), where, f"field {key >> 3} of wire type {key & 7} is not supported")
+        value: Any = _SIZES.get(key & 7)
+        if value is None:
+            value, at = _integer(data, at, where, budget)
+        if key & 7:
+            need(0 <= value <= len(data) - at, where, f"{value} bytes are announced, {len(data) - at} are left")
+            value, at = data[at : at + value], at + value
+        if kind == "integer" and key & 7:
+            place = 0
+            while place < len(value):
+                number, place = _integer(value, place, where, budget)
+                found[name].append(number)
+        elif kind == "text":
+            found[name].append(bytes(value).decode(errors="surrogateescape"))  # what is not UTF-8 stays distinct
+        elif kind in _FIELDS:
+            found[name].append(message(value, kind, f"{where}, {name.rstrip('*')} {len(found[name])}", budget))
+        elif kind:
+            found[name].append(value)
+    for name, values in found.items():
+        need(name[-1:] == "*" or len(values) < 2, where, f"{len(values)} values of {name}, where there is room for one")
+    named = {name.rstrip("*"): values if name[-1:] == "*" else (values or [None])[0] for name, values in found.items()}
+    return {"where": where, **named}
