@@ -87,7 +87,7 @@ REGIONS: dict[str, tuple[File, str]] = {
     "one without a clause": (two_regions(rows=[[], [3]]), r"part 0 of the claim has 0 clauses and 0 margins"),
     "rows of no clause": (
         two_regions(rows=[[2], [3]]),
-        r"part 0 of the claim has 1 and 1 rows of C and d, and clauses 2",
+        r"part 0 of the claim has 1 and 1 rows of C and d, not 2",
     ),
     "a clause without rows": (two_regions(rows=[[0], [3]]), r"rows of part 0 of the claim has the entry 0"),
     "more margins than clauses": (two_regions(margins=[[0, 0], [0]]), r"has 1 clauses and 2 margins"),

@@ -48,7 +48,7 @@ UNREADABLE = {
     "trailing bytes": (GOOD + b"\0", "damaged: the SHA-256 at its end"),
     "bytes after the arrays": (container(TEXT, ARRAYS + b"\0"), "1 bytes follow the last array"),
     "arrays cut short": (container(TEXT, ARRAYS[:-1]), "ends at byte"),
-    "a document that is longer than the file": (hashed(GOOD[:8] + b"\xff" * 8 + GOOD[16:-32]), "a document of 1844674"),
+    "a document that is longer than the file": (hashed(GOOD[:8] + b"\xff" * 8 + GOOD[16:-32]), "it has 1844674"),
     "a name that occurs twice": (container('{"format":1,' + TEXT[1:], ARRAYS), "a name occurs twice"),
     "a huge shape": (changed(shape=[2**40, 2**17]), "ends at byte"),
     "sizes that wrap around": (changed(shape=[2**32, 2**32, 4]), "ends at byte"),

@@ -7,5 +7,3 @@ report.accepted, report.reason, report.margins, report.words
 
 from verify.check.report import Report as Report
 from verify.check.report import check as check
-
-__all__ = ["Report", "check"]

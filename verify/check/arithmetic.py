@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from verify.check.forms import Rejected, Unreadable
+from verify.check.forms import Rejected, need
 
 _rational: Any = Fraction  # slower, and the same numbers
 with suppress(ImportError):
@@ -41,9 +41,8 @@ class Arithmetic:
 
     def lower(self, x: Any) -> Any:
         """float64 numbers that are at most ``x``."""
-        if not self.exact:
-            return x
-        return np.array([below(q) for q in np.ravel(x).tolist()], dtype=np.float64).reshape(np.shape(x))
+        floats = [below(q) for q in np.ravel(x).tolist()] if self.exact else x
+        return np.reshape(floats, np.shape(x))
 
 
 ARITHMETICS = {"float64": Arithmetic(False, 2**-53, 2**-1022, 8), "exact": Arithmetic(True, 0, 0, 256)}
@@ -65,13 +64,10 @@ def below(q: Any) -> float:
 
 def arithmetic_called(name: str) -> Arithmetic:
     """The arithmetic; float64 only on a processor that keeps subnormal numbers and rounds to nearest. Raises `Unreadable`."""
-    if name not in ARITHMETICS:
-        raise Unreadable(f"arithmetic {name!r}; there are {', '.join(ARITHMETICS)}")
+    need(name in ARITHMETICS, f"arithmetic {name!r}", f"there are {', '.join(ARITHMETICS)}")
     small, one = np.array([2.0**-1022, 0.0]), np.array([1.0, -1.0])
     kept = (small * 0.5)[0] == (small[None] @ np.array([0.5, 0.0]))[0] == 2.0**-1023
     nearest = (one * (1 + 2**-53) == one).all() and (one + one * 2**-53 == one).all() and 1 - one[0] * 2**-54 == 1
-    if name == "float64" and not (kept and nearest):
-        raise Unreadable(
-            "this processor flushes subnormal numbers or does not round to nearest; use --arithmetic exact"
-        )
+    good = name == "exact" or (kept and nearest)
+    need(good, "this processor flushes subnormal numbers, or does not round to nearest", "use --arithmetic exact")
     return ARITHMETICS[name]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array: TypeAlias = NDArray[Any]
+_EXACT = re.compile(r"-?\d+(\.\d+|/0*[1-9]\d*)?", re.ASCII)
 
 
 class Rejected(Exception):
@@ -26,6 +28,21 @@ def require(condition: object, reason: str) -> None:
     """Reject unless the condition holds. (A comparison with NaN does not hold.)"""
     if not condition:
         raise Rejected(reason)
+
+
+def need(condition: object, where: str, what: str) -> None:
+    """A file is unreadable unless the condition holds."""
+    if not condition:
+        raise Unreadable(f"{where}: {what}"[:2000])
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """These words come before the reason for which something inside is rejected."""
+    try:
+        yield
+    except Rejected as reason:
+        raise Rejected(f"{what}: {reason}") from None
 
 
 @dataclass(frozen=True)
@@ -62,12 +79,11 @@ def read(form: Any, value: Any, what: str) -> Any:
             raise Rejected(f"{what} is {value!r:.80}, not an array of the file")
         dtype = value.dtype.kind.upper() + str(8 * value.dtype.itemsize)
         require(dtype in form.dtypes.split(), f"{what} is {dtype}, not {form.dtypes.replace(' ', ' or ')}")
-        fits = [n in (None, size) for n, size in zip(form.shape, value.shape, strict=False)]
-        good = len(form.shape) == value.ndim and all(fits)
+        sizes = zip(form.shape, value.shape, strict=False)
+        good = len(form.shape) == value.ndim and all(n in (None, size) for n, size in sizes)
         require(good, f"{what} has the shape {value.shape}, not {form.shape}")
-        low, high = (
-            (0, np.inf) if dtype[0] == "U" else (form.low, form.high)
-        )  # unsigned ones are fractions of the largest
+        # unsigned ones are fractions of the largest
+        low, high = (0, np.inf) if dtype[0] == "U" else (form.low, form.high)
         for at in np.argwhere(~(np.isfinite(value) & (value >= low) & (value <= high)))[:1].tolist():
             raise Rejected(f"{what} has the entry {value[tuple(at)]} at {at}, not a finite number from {low} to {high}")
     elif isinstance(form, range):
@@ -76,9 +92,7 @@ def read(form: Any, value: Any, what: str) -> Any:
     elif isinstance(form, set):
         require(type(value) is str and value in form, f"{what} is {value!r:.80}, not one of {', '.join(sorted(form))}")
     elif form is Fraction:
-        match = (
-            type(value) is str and len(value) <= 2000 and re.fullmatch(r"-?\d+(\.\d+|/0*[1-9]\d*)?", value, re.ASCII)
-        )
+        match = type(value) is str and len(value) <= 2000 and _EXACT.fullmatch(value)
         require(match, f'{what} is {value!r:.80}, not a number such as "0.1", "8/255" or "-3"')
         return Fraction(value)
     else:

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from verify.check.forms import Array, Unreadable
-from verify.check.protobuf import MAX_FIELDS, message, need
+from verify.check.forms import Array, Unreadable, need
+from verify.check.protobuf import MAX_FIELDS, message
 
 MAX_RANK = 8
 OPSETS = range(7, 26)  # since 7 the ops below have only turned attributes into inputs, and got types

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from verify.check.forms import Unreadable
+from verify.check.forms import Unreadable, need
 
 MAX_FIELDS = 2**20  # more fields and integers in a file are refused: each may cost some hundred bytes of memory
 _SIZES = {1: 8, 5: 4}  # bytes of a value, by wire type; 0 is a varint, for 2 the size comes first
@@ -30,12 +30,6 @@ _FIELDS = {
     message: {int(number): kind or ("", "") for number, *kind in map(str.split, fields.split(", "))}
     for message, fields in (line.split(": ") for line in _MESSAGES.split("\n"))
 }
-
-
-def need(condition: object, where: str, what: str) -> None:
-    """Raise Unreadable unless the condition holds."""
-    if not condition:
-        raise Unreadable(f"{where}: {what}"[:2000])
 
 
 def _integer(data: memoryview, at: int, where: str, budget: Iterator[int]) -> tuple[int, int]:

@@ -38,11 +38,9 @@ def read_region(entry: Any, size: int) -> Region:
         require(epsilon >= 0, f"epsilon is {epsilon}, negative")
         least_, most = given.get("at_least", -np.inf), given.get("at_most", np.inf)
         clip = f" and every entry of x from {least_} to {most}" if (least_, most) != (-np.inf, np.inf) else ""
-        words, (values, place) = (
-            f"all x with {kind}(x - centre) <= {epsilon}{clip}",
-            np.unique(centre, return_inverse=True),
-        )
-        exact = [Fraction(x) for x in values.tolist()]  # each once: images have few different values
+        words = f"all x with {kind}(x - centre) <= {epsilon}{clip}"
+        values, place = np.unique(centre, return_inverse=True)  # each once: images have few different values
+        exact = [Fraction(x) for x in values.tolist()]
         lower, minus_upper = [max(x - epsilon, least_) for x in exact], [max(-x - epsilon, -most) for x in exact]
         box = np.array([[below(x) for x in ends] for ends in (lower, minus_upper)])[:, place]
     box = box.reshape(2, size, 1, 1)

@@ -15,8 +15,7 @@ from verify.check.forms import Numbers, Rejected, Unreadable, read, require
 from verify.check.network import Node, build
 from verify.check.steps import begun
 
-_HASHES = {"identity": str, "file?": str}
-_CLAIM = {"network": _HASHES, "semantics": {"real", "float32"}, "label?": int, "parts": list}
+_CLAIM = {"network": {"identity": str, "file?": str}, "semantics": {"real", "float32"}, "label?": int, "parts": list}
 _DOCUMENT = {"claim": _CLAIM, "steps": list, "made_by": {"program": str, "version?": str}}
 _MEANING = {
     "real": "as the function that its stored numbers define in real arithmetic",
@@ -75,7 +74,7 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
     except Rejected as reason:
         raise Unreadable(f"the network: {reason}") from None
     document = read(_DOCUMENT, document, "the document")
-    claim, steps = document["claim"], document["steps"]
+    claim, steps, semantics = document["claim"], document["steps"], document["claim"]["semantics"]
     word, claimed, label = {"identity": "network"}.get(kind, kind), claim["network"].get(kind), claim.get("label")
     require(claimed == digest, f"the claim is about the {word} {claimed!r:.80}, this one is {digest}")
     parts = [_part(part, f"part {k} of the claim", nodes[-1].size, label) for k, part in enumerate(claim["parts"])]
@@ -84,13 +83,13 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
     lines, margins, lemmas, leaves, clause = list[str](), dict[int, float](), 0, 0, 0
     for part, own in zip(parts, steps, strict=True):
         require(type(own) is list, "the steps of a part are not a list")
-        proof = begun(numbers, nodes, part, claim["semantics"] == "float32")
+        proof = begun(numbers, nodes, part, semantics == "float32")
         proof.run(own)
         lines.append(f"for {proof.region.words}:")
         lemmas, leaves = lemmas + proof.lemmas, leaves + proof.leaves
         for k, claimed in enumerate(part["margins"].tolist()):
             name = f"clause {clause}" + ("" if label is None else f" (target {clause + (clause >= label)})")
-            lower = proof.lower(k)
+            lower = proof.frames[0][0, proof.rows[k], 0, 0]
             require(k in proof.refuted or (lower > 0).any(), f"{name} is not refuted by any step")
             require(claimed == 0 or lower[0] >= claimed, f"{name}: derived margin {lower[0]}, claimed {claimed!r}")
             if len(lower) == 1 and lower[0] > 0:
@@ -98,11 +97,10 @@ def _checked(certificate: bytes, network: bytes, arithmetic: str, max_bytes: int
             said = f"margin at least {margins[clause]!r}" if clause in margins else "refuted, with no number derived"
             lines.append(f"  {name}: {said}")
             clause += 1
-    about = f"The network whose {'identity' if kind == 'identity' else 'SHA-256'} is {digest},\n{_MEANING[claim['semantics']]},"
+    about = f"The network whose {'identity' if kind == 'identity' else 'SHA-256'} is {digest},\n{_MEANING[semantics]},"
     said = "satisfies no clause" if label is None else f"gives label {label} a larger output than any other label"
     words = "\n".join([about, said, *lines])
-    found: Any = {"words": words, "margins": margins, "network": digest, "semantics": claim["semantics"]}
-    return Report(True, "every clause is refuted", **found, arithmetic=arithmetic, lemmas=lemmas, leaves=leaves)
+    return Report(True, "every clause is refuted", True, words, margins, digest, semantics, arithmetic, lemmas, leaves)
 
 
 def _part(entry: Any, what: str, outputs: int, label: int | None) -> dict[str, Any]:
@@ -111,8 +109,7 @@ def _part(entry: Any, what: str, outputs: int, label: int | None) -> dict[str, A
     part: dict[str, Any] = read({"region": dict, **form, "margins": Numbers("F32", (None,), 0)}, entry, what)
     rows, C, d, margins = (part[key] for key in ("rows", "C", "d", "margins"))
     require(len(rows) and len(rows) == len(margins), f"{what} has {len(rows)} clauses and {len(margins)} margins")
-    good = len(C) == len(d) == rows.sum()
-    require(good, f"{what} has {len(C)} and {len(d)} rows of C and d, and clauses {rows.sum()}")
+    require(len(C) == len(d) == rows.sum(), f"{what} has {len(C)} and {len(d)} rows of C and d, not {rows.sum()}")
     require(not margins[rows > 1].any(), f"{what} claims a margin of a clause of several rows")
     if label is not None:
         good = 0 <= label < outputs == len(C) + 1 and (rows == 1).all() and not d.any()
