@@ -155,14 +155,14 @@ TERMS: dict[str, tuple[Any, str, str, Callable[[], bool]]] = {
     ),
     "rounding of coefficients": (
         backward.backward,
-        "constant - _dot(layer.error, np.abs(a))",
+        "constant - dot(layer.error[at], np.abs(a))",
         "constant",
         some(cancelling),
     ),
     "rounding of multipliers": (
         backward.backward,
-        "_dot(model.layers[j].error, mass)",
-        "0 * _dot(model.layers[j].error, mass)",
+        "constant - dot(model.layers[j].error[at], np.abs(a))",
+        "constant",
         some(cancelling_betas),
     ),
     "sums over a node": (

@@ -255,8 +255,8 @@ def test_backward_in_float64_is_never_above_exact(kind: str, seed: int, float32:
         found = []
         for proof in (rounded, exact):
             with np.errstate(all="ignore"):
-                start = {last: np.eye(6)[:, None]}
-                a, c = backward(proof.model, rounded.frames[0], start, (1, 6), multipliers)
+                start = {last: (np.arange(6), np.eye(6)[:, None])}
+                a, c = backward(proof.model, rounded.frames[0], start, 6, multipliers)
                 found.append(minimum(proof.model, region, rounded.frames[0], a, c))
         assert (found[0] <= found[1]).all()
         if kind in ("plain", "every op") and name == "" and not float32:

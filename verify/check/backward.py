@@ -9,8 +9,10 @@ import numpy as np
 
 from verify.check.forms import Array, Numbers, read, require
 from verify.check.model import Model
+from verify.check.network import marked
 
-_UNIT = {"u1": 255.0, "u2": 65535.0}
+Form = tuple[Array, Any]  # entries of a value, increasing, and coefficients (entries, B, S); of others they are 0
+_SUM = "nbs,nbs->bs"  # one after another
 _SLOPES = Numbers("U8 U16 F32 F64", (None, None), 0, 1)
 _VALUES = {"lower": _SLOPES, "upper": _SLOPES, "beta": Numbers("F64 F32", (None, None))}
 
@@ -27,12 +29,14 @@ class Multipliers:
         tables = {kind: (at, value if len(value) == 1 else value[rows]) for kind, (at, value) in self.tables.items()}
         return Multipliers(tables, self.parallel)
 
-    def named(self, kind: str, known: slice, shape: tuple[int, int]) -> tuple[Array, Array]:
-        """Which neurons (c,) of the ReLU at ``known`` are named, and values (c, B, S), for S functionals in each of B frames."""
-        at, value = self.tables.get(kind, (np.arange(0), np.zeros((1, 0))))
-        begin, end = np.searchsorted(at, [known.start, known.stop])
-        found = value[:, begin:end].T.astype(np.float64) / _UNIT.get(value.dtype.str[1:], 1.0)
-        return at[begin:end] - known.start, found.reshape(end - begin, *(shape if len(value) > 1 else (1, 1)))
+    def named(self, kind: str, places: Array, shape: tuple[int, int]) -> tuple[Array, Array]:
+        """Which of some places (n,) are named: which (c,) of these, and values (c, B, S), for S functionals in each of B frames."""
+        at, value = self.tables[kind]
+        column = np.searchsorted(at, places)
+        some = np.flatnonzero(np.searchsorted(at, places, side="right") > column)
+        unit = np.iinfo(value.dtype).max if value.dtype.kind == "u" else 1
+        found = value[:, column[some]].T.astype(np.float64) / unit
+        return some, found.reshape(len(some), *(shape if len(value) > 1 else (1, 1)))
 
 
 def read_multipliers(entry: Any, rows: int, places: int) -> Multipliers:
@@ -48,67 +52,77 @@ def read_multipliers(entry: Any, rows: int, places: int) -> Multipliers:
     return Multipliers(tables, given.get("default") == "parallel")
 
 
-def backward(
-    model: Model, frame: Array, start: dict[int, Array], shape: tuple[int, int], chosen: Multipliers
-) -> tuple[Any, Any]:
-    """``(a, c)``, (n_in, B, S) and (B, S) = ``shape``: in frame b, functional s is at least ``a . x + c``.
+def backward(model: Model, frame: Array, start: dict[int, Form], count: int, chosen: Multipliers) -> tuple[Any, Any]:
+    """``(a, c)``, (n_in, B, S) and (B, S): in frame b of B, functional s of S = ``count`` is at least ``a . x + c``.
 
-    ``start``: its coefficients (n, B, S) on the arguments of ReLUs, by node. S or B is 1, where multipliers are given.
-    Invariant: it is at least the form in ``forms`` plus ``constant``, for every x that the frame speaks of.
+    ``start``: its coefficients on the arguments of ReLUs, by node. S or B is 1, where multipliers are given.
+    Invariant: it is at least the sum of ``forms`` plus ``constant``, for every x that the frame speaks of.
     """
-    lift = model.arithmetic.lift
-    forms, constant = {0: lift(np.zeros((model.layers[0].node.size, *shape)))}, lift(np.full(shape, -model.tiny))
-    for j in model.relus:
-        known, argument = model.known[j], model.layers[j].node.inputs[0]
-        at, value = chosen.named("beta", known, shape)
-        if j in start or len(at):
-            extra, beta = lift(start.get(j, np.zeros((known.stop - known.start, *shape)))).copy(), lift(value)
-            mass = np.abs(extra)
-            extra[at], mass[at] = extra[at] - beta, mass[at] + np.abs(beta)
-            # - beta y goes with beta l where beta > 0, and with beta u elsewhere: - beta (y - l), - beta (y - u) are not above 0
-            constant = constant + least(model, frame[:, known][:, at], beta) - _dot(model.layers[j].error, mass)
-            forms[argument] = forms[argument] + extra if argument in forms else extra
-    for j, layer in reversed(list(enumerate(model.layers))):
-        if j not in forms:
-            continue
-        a, node, parts = forms[j], layer.node, list[Any]()
+    lift, shape, inputs = model.arithmetic.lift, (frame.shape[2], count), np.arange(model.layers[0].node.size)
+    forms, constant = {0: (inputs, lift(np.zeros((len(inputs), *shape))))}, lift(np.full(shape, -model.tiny))
+
+    def add(node: int, at: Array, a: Any) -> None:
+        if node in forms:
+            known, rest = forms[node]
+            both, row = marked(np.concatenate([known, at]), model.layers[node].node.size)
+            total = np.zeros((len(both), *a.shape[1:]), a.dtype)
+            total[row[known]] = rest
+            total[row[at]] += a
+            forms[node] = both, total
+        elif len(at):
+            forms[node] = at, a
+
+    given = [(j, at, lift(a)) for j, (at, a) in start.items()]
+    for j in model.relus if "beta" in chosen.tables else ():
+        places = np.arange(model.known[j].start, model.known[j].stop)
+        at, value = chosen.named("beta", places, shape)
+        beta = lift(np.broadcast_to(value, (len(at), *shape)))
+        # - beta y goes with beta l where beta > 0, and with beta u elsewhere: - beta (y - l), - beta (y - u) are not above 0
+        constant = constant + least(model, frame[:, places[at]], beta)
+        given.append((j, at, -beta))
+    for j, at, a in [(j, at, a) for j, at, a in given if len(at)]:
+        constant = constant - dot(model.layers[j].error[at], np.abs(a))
+        add(model.layers[j].node.inputs[0], at, a)
+    while forms:
+        j = max(forms)
+        (at, a), layer, node = forms.pop(j), model.layers[j], model.layers[j].node
+        constant = constant - dot(layer.error[at], np.abs(a))
         if node.op == "relu":
-            part, offset = _relaxed(model, frame[:, model.known[j]], model.known[j], a, chosen)
-            parts, constant = [part], constant + offset
+            a, offset = _relaxed(model, frame, model.known[j].start + at, a, chosen)
+            constant = constant + offset
         elif node.op == "linear":
-            sizes = [model.layers[i].node.size for i in node.inputs]
-            parts = np.split(node.backwards(layer.weight, a), np.cumsum(sizes)[:-1])
-            constant = constant if node.bias is None else constant + _dot(layer.bias, a)
-        if np.any(layer.error):
-            constant = constant - _dot(layer.error, np.abs(a))
-        for i, part in zip(node.inputs, parts, strict=True):
-            forms[i] = forms[i] + part if i in forms else part
-    return forms[0], constant
+            constant = constant + dot(layer.bias[at], a)
+            at, a = node.backwards(layer.weight, at, a)
+        ends = np.cumsum([0, *(model.layers[i].node.size for i in node.inputs)])
+        for i, begin, end in zip(node.inputs, ends, ends[1:], strict=False):
+            some = slice(*np.searchsorted(at, [begin, end]))
+            add(i, at[some] - begin, a[some])
+    return a, constant  # of node 0, the last
+
+
+def dot(x: Any, a: Any) -> Any:
+    """``x . a`` (B, S) for numbers x (n, 1, 1) of a node."""
+    return (x.ravel() @ a.reshape(len(a), -1)).reshape(a.shape[1:])
 
 
 def least(model: Model, ends: Array, a: Any) -> Any:
     """The minimum (B, S) of ``a . y`` for y with these ends; a is (n, B, S)."""
     lower, minus_upper = model.arithmetic.lift(ends)
-    return (lower * np.maximum(a, 0) + minus_upper * np.maximum(-a, 0)).sum(axis=0)
+    return np.einsum(_SUM, lower, np.maximum(a, 0)) + np.einsum(_SUM, minus_upper, np.maximum(-a, 0))
 
 
-def _dot(x: Any, a: Any) -> Any:
-    return (x[:, 0, 0] @ a.reshape(len(a), -1)).reshape(a.shape[1:])
-
-
-def _relaxed(model: Model, ends: Array, known: slice, a: Any, chosen: Multipliers) -> tuple[Any, Any]:
-    """Coefficients (n, B, S) on the argument of a ReLU, and a constant, from coefficients on its output."""
-    lower = ends[0]
-    upper = np.maximum(-ends[1], lower)  # a crossed neuron is the point lower
+def _relaxed(model: Model, frame: Array, places: Array, a: Any, chosen: Multipliers) -> tuple[Any, Any]:
+    """Coefficients (n, B, S) on the arguments of the ReLUs at some places, and a constant, from those on their outputs."""
+    lower = frame[0, places]
+    upper = np.maximum(-frame[1, places], lower)  # a crossed neuron is the point lower
     chord = np.clip(upper / (upper - lower), 0.0, 1.0)
-    slopes = []
-    for kind, base in (("lower", chord if chosen.parallel else (upper >= -lower) * 1.0), ("upper", chord)):
-        at, value = chosen.named(kind, known, (a.shape[1], a.shape[2]))
-        given = np.broadcast_to(base, (len(a), *np.broadcast_shapes(base.shape[1:], value.shape[1:]))).copy()
-        given[at] = value
-        slopes.append(model.arithmetic.lift(np.where(lower >= 0, 1.0, np.where(upper <= 0, 0.0, given))))
-    low, high = slopes
-    u, minus_l = model.arithmetic.lift(upper), model.arithmetic.lift(-lower)
-    intercept = np.maximum(u * (1 - high), minus_l * high)  # 0 where the ReLU is linear
-    below = np.minimum(a, 0)
-    return a * low + below * (high - low), (below * intercept).sum(axis=0)
+    slopes = {"lower": chord if chosen.parallel else (upper >= -lower) * 1.0, "upper": chord}
+    for kind in slopes.keys() & chosen.tables.keys():
+        some, value = chosen.named(kind, places, (a.shape[1], a.shape[2]))
+        wide = (len(a), *np.broadcast_shapes(chord.shape[1:], value.shape[1:]))
+        slopes[kind] = np.broadcast_to(slopes[kind], wide).copy()
+        slopes[kind][some] = value
+    lift = model.arithmetic.lift
+    low, high = (lift(np.where((lower < 0) & (upper > 0), slope, lower >= 0)) for slope in slopes.values())
+    intercept = np.maximum(lift(upper) * (1 - high), lift(-lower) * high)  # 0 where the ReLU is linear
+    return a * np.where(a < 0, high, low), np.einsum(_SUM, intercept, np.minimum(a, 0))

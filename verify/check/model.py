@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from verify.check.arithmetic import Arithmetic
-from verify.check.forms import Array, Rejected, require
+from verify.check.forms import Array, about, require
 from verify.check.network import Node
 
 _FLUSHED = 2.0**-126  # below it, float32 may take a number for 0
@@ -31,6 +31,7 @@ class Layer:
 
     node: Node
     weight: Any
+    magnitude: Any  # of the weight
     bias: Any
     error: Any
     ends: Array
@@ -74,17 +75,14 @@ def within(frame: Array, rows: Any, ends: Any) -> Array:
 
 def build_model(arithmetic: Arithmetic, nodes: list[Node], box: Array, float32: bool) -> tuple[Model, Array]:
     """The model, and the frame without assumptions. The last two nodes, the clauses' rows, are in real arithmetic."""
-    met = [0] * len(nodes)  # how many products a coefficient on each node's value may be the sum of
-    for node in nodes:
-        for i in node.inputs:
-            met[i] += node.back
-    terms, layers = max(met) + 8 * len(nodes) + 64, list[Layer]()
+    met = np.zeros(len(nodes), int)  # how many products a coefficient on each node's value may be the sum of
+    for node in nodes[1:]:
+        np.add.at(met, node.inputs, node.back)
+    terms, layers = int(met.max()) + 8 * len(nodes) + 64, list[Layer]()
     for j, node in enumerate(nodes):
-        try:
+        with about(f"node {j} ({node.op})"):
             ends = np.concatenate([layers[i].ends for i in node.inputs] or [box], axis=1)
             layers.append(_layer(arithmetic, node, ends, terms, float32 and j < len(nodes) - 2))
-        except Rejected as reason:
-            raise Rejected(f"node {j} ({node.op}): {reason}") from None
     relus, known, end = [j for j, node in enumerate(nodes) if node.op == "relu"], dict[int, slice](), 0
     for j in (0, *relus):
         known[j] = slice(end, end := end + nodes[j].size)
@@ -124,19 +122,16 @@ def _propagated(arithmetic: Arithmetic, layer: Layer, ends: Array) -> Array:
     low, high = arithmetic.lift(ends[0]), -arithmetic.lift(ends[1])
     middle = (low + high) / 2  # nearly; the radius is from where it is
     value = layer.node.forwards(layer.weight, middle) + layer.bias
-    spread = layer.node.forwards(_magnitudes(layer.weight), np.maximum(high - middle, middle - low)) + layer.error
+    spread = layer.node.forwards(layer.magnitude, np.maximum(high - middle, middle - low)) + layer.error
     return np.asarray(arithmetic.lower(np.stack([value - spread, -value - spread])))
-
-
-def _magnitudes(weight: Any) -> Any:
-    return None if weight is None else np.abs(weight)
 
 
 def _layer(arithmetic: Arithmetic, node: Node, ends: Array, terms: int, float32: bool) -> Layer:
     """The layer of a node whose inputs, one after another, have these ends; the input itself has."""
-    lift, size, weight = arithmetic.lift, magnitude(ends), None if node.weight is None else arithmetic.lift(node.weight)
-    bias = lift(np.zeros(()) if node.bias is None else node.bias[:, None, None])
-    product = node.forwards(_magnitudes(weight), lift(size)) if node.op == "linear" else lift(size)
+    lift, size = arithmetic.lift, magnitude(ends)
+    weight, weights = (None, None) if node.weight is None else (lift(node.weight), lift(np.abs(node.weight)))
+    bias = lift((np.zeros(node.size) if node.bias is None else node.bias)[:, None, None])
+    product = node.forwards(weights, lift(size)) if node.op == "linear" else lift(size)
     total, missed = product + np.abs(bias), 0.0 if node.bias_error is None else node.bias_error[:, None, None]
     sums, dots = (lift(2 * arithmetic.unit * (terms + n)) for n in (node.fan, node.size))
     error = (sums if node.op == "linear" else dots) * total + dots * np.abs(bias)
@@ -147,7 +142,7 @@ def _layer(arithmetic: Arithmetic, node: Node, ends: Array, terms: int, float32:
         error = error + lift(relative) * total + lift(flushed)
         most = -float(arithmetic.lower(-(total + error)).min())
         require(most < 3.4e38, f"float32 is claimed, and its value may be as large as {most:.3g}, beyond float32")
-    layer = Layer(node, weight, bias, error + dots * error, ends)  # the last is for sums of errors
+    layer = Layer(node, weight, weights, bias, error + dots * error, ends)  # the last is for sums of errors
     if node.op != "input":
         ends = relu_output(ends, float32) if node.op == "relu" else _propagated(arithmetic, layer, ends)
     require(np.isfinite(ends).all() and not crossed(ends).any(), "the interval of its value is empty or beyond float64")
@@ -164,8 +159,7 @@ def _execution(node: Node, size: float) -> tuple[float, float]:
         return 0.0, _FLUSHED
     require(not node.weight_ulps and node.bias_error is None, "float32 is claimed, and it has inexact numbers")
     arrays = [array for array in (node.weight, node.bias) if array is not None]
-    good = all((array.astype(np.float32) == array).all() for array in arrays)
-    require(good, "float32 is claimed, and it has a number that is not a float32")
+    require(all((a.astype(np.float32) == a).all() for a in arrays), "float32 is claimed, and a number is not a float32")
     unit = (node.fan + 3) * 2.0**-24
     require(unit < 2**-6, f"float32 is claimed, and sums of {node.fan} products are too many to bound")
     largest = size + (1.0 if node.weight is None else float(np.abs(node.weight).max()))

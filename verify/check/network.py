@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from verify.check.forms import Array, Numbers, Rejected, chosen, require
+from verify.check.forms import Array, Numbers, about, chosen, require
 
 MAX_SIZE = 2**25  # entries of all values, of what nodes read of them, and of their windows, together
 _LINEAR = {
@@ -37,6 +36,8 @@ class Node:
     size: int
     reads: int  # the size of v
     index: Array
+    plain: bool  # whether every entry of v is read once, in their order
+    apart: bool  # whether no place p reads an entry of v twice
     weight: Array | None = None
     bias: Array | None = None
     bias_error: Array | None = None
@@ -49,14 +50,9 @@ class Node:
 
     @property
     def back(self) -> int:
-        """How many products an entry of ``a W`` is the sum of, at most."""
-        uses = np.bincount(self.index.ravel() + 1)[1:].max(initial=2)  # 2: at a ReLU
+        """How many products an entry of ``a W`` is the sum of, at most; 2 at a ReLU."""
+        uses = np.bincount(self.index.ravel() + 1)[1:].max(initial=2)
         return int(uses) * (1 if self.weight is None else self.weight.shape[1])
-
-    @cached_property
-    def plain(self) -> bool:
-        """Whether every entry of v is read once, in their order."""
-        return np.array_equal(self.index.ravel(), np.arange(self.reads))
 
     def forwards(self, weight: Any, v: Array) -> Array:
         """``W v`` for columns v (reads, ...), with ``weight`` in place of the node's own: its magnitude, or other numbers."""
@@ -64,21 +60,33 @@ class Node:
         value = seen if weight is None else weight @ seen.reshape(*self.index.shape[:2], -1)
         return value.reshape(self.size, *v.shape[1:])
 
-    def backwards(self, weight: Any, a: Array) -> Array:
-        """``a W`` for columns a (size, ...), made of the places p alone at which some coefficient is not 0."""
+    def backwards(self, weight: Any, at: Array, a: Array) -> tuple[Array, Array]:
+        """``a W`` for coefficients a (n, ...) of the entries ``at`` (n,): the entries of v, and their coefficients."""
         groups, terms, places = self.index.shape
-        part: Array = a.reshape(groups, -1, places, a[0].size)
-        live = np.full(places, True) if self.plain else (part != 0).any(axis=(0, 1, 3))
-        part = part if live.all() else part[:, :, live]
+        live, column = marked(at % places, places)
+        rows, part = self.size // places, a
+        if len(at) < rows * len(live):  # the others are 0
+            part = np.zeros((rows, len(live), *a.shape[1:]), a.dtype)
+            part[at // places, column[at % places]] = a
+        part = part.reshape(groups, rows // groups, -1)
         if weight is not None:
-            part = weight.swapaxes(1, 2) @ part.reshape(groups, part.shape[1], -1)
+            part = weight.swapaxes(1, 2) @ part
+        index, part = self.index[:, :, live].reshape(groups * terms, -1), part.reshape(groups * terms, len(live), -1)
         if self.plain:
-            return part.reshape(self.reads, *a.shape[1:])
-        out = np.zeros((self.reads + 1, a[0].size), a.dtype)
-        rows = part.reshape(groups * terms, -1, a[0].size)
-        for entries, row in zip(self.index[:, :, live].reshape(groups * terms, -1), rows, strict=True):
-            out[entries] += row  # no entry of v occurs twice here; the last is what -1 reads
-        return out[:-1].reshape(self.reads, *a.shape[1:])
+            return index.ravel(), part.reshape(index.size, *a.shape[1:])
+        if len(live) < groups * terms and self.apart:
+            index, part = index.T, part.swapaxes(0, 1)
+        entries, row = marked(index[index >= 0], self.reads)
+        out = np.zeros((len(entries) + 1, a[0].size), a.dtype)
+        for some, coefficients in zip(np.where(index < 0, -1, row[index]), part, strict=True):
+            out[some] += coefficients  # no entry of v occurs twice here; the last is what -1 reads
+        return entries, out[:-1].reshape(len(entries), *a.shape[1:])
+
+
+def marked(at: Array, size: int) -> tuple[Array, Array]:
+    """Which of so many entries occur, increasing, and the place of each of them in this list."""
+    seen = np.bincount(at.ravel(), minlength=size) > 0
+    return np.flatnonzero(seen), np.cumsum(seen) - 1
 
 
 def build(raw: list[Any]) -> list[Node]:
@@ -87,13 +95,11 @@ def build(raw: list[Any]) -> list[Node]:
     for j, entry in enumerate(raw):
         op, given = chosen(_OPS, "op", entry, f"node {j}")
         inputs = given.pop("inputs", [])
-        try:
+        with about(f"node {j} ({op})"):
             require((op == "input") == (j == 0), "the input is the first node, and no other")
             known = all(type(i) is int and 0 <= i < j for i in inputs) and (j == 0 or inputs)
             require(known and (op == "linear" or len(inputs) < 2), f"inputs are {inputs!r:.80}, not nodes before it")
             node = made(op, inputs, sum(nodes[i].size for i in inputs), room=room, **given)
-        except Rejected as reason:
-            raise Rejected(f"node {j} ({op}): {reason}") from None
         room -= node.size + node.reads + node.index.size
         nodes.append(node)
     require(nodes, "there are no nodes")
@@ -106,8 +112,7 @@ def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **give
     taps, bases = given.pop("taps", np.zeros((1, 0), int)), given.pop("bases", np.zeros(0, int))
     if op == "linear":
         weight = given.get("weight")
-        fits = weight is None or weight.shape[::2] == taps.shape
-        require(fits, f"weight does not fit taps of the shape {taps.shape}")
+        require(weight is None or weight.shape[::2] == taps.shape, f"weight does not fit taps of shape {taps.shape}")
         rows = taps.size if weight is None else len(taps) * weight.shape[1]
         size = rows * len(bases)
     needed = size + reads + taps.size * len(bases)
@@ -117,10 +122,17 @@ def made(op: str, inputs: list[int], reads: int, *, room: int = MAX_SIZE, **give
         require((index < len(gather)).all(), f"it reads entries beyond the {len(gather)} that it gathers")
         index = gather.astype(np.int64)[index]
     require((index < reads).all(), f"it reads entries beyond the {reads} of its inputs")
-    ordered = np.sort(index, axis=2)
-    require((np.diff(ordered) | (ordered[:, :, 1:] < 0)).all(), "a tap reads an entry twice")
+    require(_once(index), "a tap reads an entry twice")
+    plain = index.size == reads and np.array_equal(index.ravel(), np.arange(reads))
+    apart = _once(index.reshape(taps.size, len(bases)).T)
     for key in given.keys() & {"bias", "bias_error"}:
         require(len(given[key]) in (size, rows), f"{key} has {len(given[key])} entries for a value of {size}")
         given[key] = given[key].repeat(size // len(given[key]))
     given = {key: value if key == "weight_ulps" else value.astype(np.float64) for key, value in given.items()}
-    return Node(op, inputs, size, reads, index, **given)
+    return Node(op, inputs, size, reads, index, plain, apart, **given)
+
+
+def _once(entries: Array) -> bool:
+    """Whether in no row an entry is there twice, but -1."""
+    ordered = np.sort(entries)
+    return bool((np.diff(ordered) | (ordered[..., 1:] < 0)).all())

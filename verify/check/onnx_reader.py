@@ -317,7 +317,7 @@ class _Reader:
         reach = [d * (k - 1) for d, k in zip(dilation, window, strict=True)]
         taps = at[:, : reach[0] + 1 : dilation[0], : reach[1] + 1 : dilation[1]].reshape(groups, -1)
         bases = at[0, : max(high - reach[0], 0) : stride[0], : max(wide - reach[1], 0) : stride[1]]
-        bias = {} if b is None else {"bias": np.broadcast_to(self.constant(b), (outputs,))}
+        bias = {} if b is None else {"bias": self.constant(b).reshape(outputs)}
         weight = weight.reshape(groups, outputs // groups, -1)
         return self.linear((1, outputs, *bases.shape), taps, bases.reshape(-1), padded, weight=weight, **bias)
 

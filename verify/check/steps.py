@@ -9,9 +9,9 @@ import numpy as np
 
 from verify.check.arithmetic import Arithmetic
 from verify.check.backward import Multipliers, backward, read_multipliers
-from verify.check.forms import Array, Numbers, Rejected, chosen, require
+from verify.check.forms import Array, Numbers, Rejected, about, chosen, require
 from verify.check.model import Model, apply_interval, build_model, crossed, within
-from verify.check.network import Node, made
+from verify.check.network import Node, made, marked
 from verify.check.region import Region, minimum, read_region
 
 _MAX_OPEN, _MAX_ENDS = 4096, 2**26  # frames at once; and fewer, when they have more numbers than this together
@@ -36,38 +36,34 @@ class Proof:
 
     def run(self, steps: list[Any]) -> None:
         """Execute every step; reject unless no frame is left open."""
-        places, given, integers = self.frames[0].shape[1], {"multipliers": dict}, Numbers("I32", (None,))
+        places, given = self.frames[0].shape[1], {"multipliers": dict}
         cut, row = Numbers("I32", (None,), -1, places - 1), Numbers("I32", (None,), -1)
         forms = {
-            "bounds": {"relu": range(len(self.model.relus)), "neurons": integers, **given},
+            "bounds": {"relu": range(len(self.model.relus)), "neurons": Numbers("I32", (None,)), **given},
             "assume": {"clause": range(len(self.rows))},
             "split": {"at": range(places)},
             "tree": {"cut": cut, "row": row, "derive?": list, **given},
         }
-        rules: Any = {"bounds": self._bounds, "assume": self._assume, "split": self._split, "tree": self._tree}
         for number, step in enumerate(steps):
             op, entries = chosen(forms, "op", step, f"step {number}")
-            try:
+            with about(f"step {number} ({op})"):
                 fits = op == "bounds" or (len(self.frames) == 1) == (op == "assume")
                 require(fits, f"it belongs in the {'root' if op == 'assume' else 'assuming'} frame")
-                rules[op](**entries)
-            except Rejected as reason:
-                raise Rejected(f"step {number} ({op}): {reason}") from None
+                getattr(self, f"_{op}")(**entries)
         require(len(self.frames) == 1, f"{len(self.frames) - 1} frames are still open after the last step")
-
-    def lower(self, clause: int) -> Array:
-        """Lower bounds of the rows of a clause, over the whole region."""
-        return self.frames[0][0, self.rows[clause], 0, 0]
 
     def lower_bounds(self, frame: Array, relu: int, neurons: Array, chosen: Multipliers) -> Array:
         """Lower bounds (B, S) by rule `backward` of the argument of node ``relu`` at ``neurons``; n < 0: of minus it at ``~n``."""
         known, bounds = self.model.known[relu], np.empty((frame.shape[2], len(neurons)))
         at, signs = np.maximum(neurons, ~neurons), np.where(neurons < 0, -1.0, 1.0)
-        most = max(1, self.model.columns // len(bounds))
-        for rows in (np.arange(len(at))[begin : begin + most] for begin in range(0, len(at), most)):
-            start = np.zeros((known.stop - known.start, len(bounds), len(rows)))
-            start[at[rows], :, np.arange(len(rows))] = signs[rows, None]
-            form = backward(self.model, frame, {relu: start}, start.shape[1:], chosen.taken(rows))
+        most, argument = max(1, self.model.columns // len(bounds)), self.model.layers[relu].node.inputs[0]
+        # Functionals of one place together: they are 0 at the same entries, and cost less.
+        order = np.argsort(at % self.model.layers[argument].node.index.shape[2], kind="stable")
+        for rows in (order[begin : begin + most] for begin in range(0, len(at), most)):
+            some, row = marked(at[rows], known.stop - known.start)
+            start = np.zeros((len(some), len(bounds), len(rows)))
+            start[row[at[rows]], :, np.arange(len(rows))] = signs[rows, None]
+            form = backward(self.model, frame, {relu: (some, start)}, len(rows), chosen.taken(rows))
             bounds[:, rows] = minimum(self.model, self.region, frame, *form)
         return bounds
 
@@ -114,7 +110,6 @@ class Proof:
         require(good, f"{len(cut)} parts of which {len(cuts)} are cut, with {len(row)} rows, are no tree")
         good = derive is None or all(type(r) is int and r in range(len(self.model.relus)) for r in derive)
         require(good, f"derive is {derive!r:.80}, not a list of ReLUs")
-        relus = None if derive is None else set(derive)
         chosen = read_multipliers(multipliers, int(row.max(initial=-1)) + 1, places)
         stack, most = [(0, self.frames.pop())], max(1, min(_AT_ONCE, _ENDS_AT_ONCE // places, self.model.columns))
         while stack:
@@ -122,7 +117,7 @@ class Proof:
             numbers, frames = zip(*stack[-most:], strict=True)
             del stack[-most:]
             part = np.array(numbers)
-            refuted, least, frame = self._refuted(np.concatenate(frames, axis=2), row[part], chosen, relus)
+            refuted, least, frame = self._refuted(np.concatenate(frames, axis=2), row[part], chosen, derive)
             for k in np.flatnonzero(~refuted & (cut[part] < 0))[:1]:
                 raise Rejected(f"part {part[k]}: the derived bound is {least[k]}, not above 0")
             going = np.flatnonzero(cut[part] >= 0)
@@ -133,9 +128,7 @@ class Proof:
         if len(self.frames) == 1:
             self.refuted.add(self.clause)
 
-    def _refuted(
-        self, frame: Array, row: Array, chosen: Multipliers, derive: set[int] | None
-    ) -> tuple[Array, Array, Array]:
+    def _refuted(self, frame: Array, row: Array, chosen: Multipliers, derive: list[int] | None) -> tuple[Array, ...]:
         """Which of B parts are refuted, lower bounds (B,) of 0 where they have a row, and the frames of what is left of them."""
         model, inner, bounds = self.model, frame, np.full(len(row), -np.inf)
         for number, relu in enumerate([] if derive is None else model.relus):
@@ -150,7 +143,7 @@ class Proof:
         asked, box, refuted = np.flatnonzero(row >= 0), model.known[0], crossed(inner)
         if len(asked):
             part = inner[:, :, asked]
-            a, constant = backward(model, part, {}, (len(asked), 1), chosen.taken(row[asked]))
+            a, constant = backward(model, part, {}, 1, chosen.taken(row[asked]))
             least = minimum(model, self.region, part, a, constant)
             bounds[asked] = least[:, 0]
             if not self.region.ball:  # x with a . x + c <= 0 has every a_i x_i at most -least above its smallest
