@@ -9,9 +9,11 @@ from support.networks import query, samples
 from support.proofs import accepted
 
 import verify
+from verify.bounds.compute import node_bounds
 from verify.certify.api import classification_query
 from verify.certify.options import Options
 from verify.certify.prove import prove
+from verify.proof.recorder import Recorder, places
 from verify.selftest.networks import KINDS
 from verify.selftest.oracle import exact_margins
 from verify.verdict import Evidence, Verdict
@@ -99,3 +101,12 @@ def test_a_record_that_time_cuts_short_is_no_certificate_and_says_so():
         "timeout of the record: the checker did not"
     )
     assert isinstance(prove(query, "complete", Options(timeout=60), label=4), verify.Certificate)
+
+
+def test_bounds_of_one_relu_that_are_found_in_pieces_are_one_step() -> None:
+    q = query("mlp", 1, "0.08", "linf")
+    bounds, record = node_bounds(q.network, q.region), Recorder(q.network, places(range(1), [1]))
+    first, second = (q.network.nodes[relu].inputs[0] for relu in q.network.relus[:2])
+    for start, neurons in ((first, [0, 1]), (first, [2]), (second, [1])):
+        record.neurons(start, torch.tensor(neurons), bounds, {})
+    assert [step["neurons"].tolist() for step in record.steps] == [[0, 1, -1, -2, 2, -3], [1, -2]]

@@ -83,8 +83,11 @@ class Recorder:
             value = chosen[kind]["value"]
             chosen[kind]["value"] = value if len(value) == 1 else value[both]
         signed = np.concatenate([neurons, ~neurons])[both]
-        readers = (r for r in self.network.relus if self.network.nodes[r].inputs[0] == start)
-        self.steps += [_bounds(self.ordinal[r], signed, chosen) for r in readers]
+        for r in (r for r in self.network.relus if self.network.nodes[r].inputs[0] == start):
+            step = _bounds(self.ordinal[r], signed, chosen)
+            if len(self.steps) > self.kept and _alike(self.steps[-1], step):
+                step["neurons"] = np.concatenate([self.steps.pop()["neurons"], step["neurons"]])
+            self.steps.append(step)
 
     def margins(self, bounds: Bounds, at: Mapping[int, Lines] | None) -> None:
         most = FINE if at is None else _bits(bounds, at, True)
@@ -125,6 +128,12 @@ class Recorder:
 
 def _bounds(relu: int, neurons: Array, chosen: Multipliers) -> Step:
     return {"op": "bounds", "relu": relu, "neurons": neurons.astype(np.int32), "multipliers": chosen}
+
+
+def _alike(last: Step, step: Step) -> bool:
+    """Whether two steps in a row are pieces of one: bounds of one ReLU, which name no multipliers. One is checked faster."""
+    plain = all(s["op"] == "bounds" and s["multipliers"].keys() <= {"default"} for s in (last, step))
+    return plain and {**last, "neurons": None} == {**step, "neurons": None}
 
 
 def _by_pixel(neurons: Array, shape: Sequence[int]) -> Array:
