@@ -92,7 +92,7 @@ def test_no_check_is_an_assert() -> None:
 
 
 # Lines of the checker and of its reader of ONNX: all, and those of code alone. Its worth is that all of it can be read.
-MOST = {"checker": (1106, 797), "reader": (402, 294)}
+MOST = {"checker": (1110, 799), "reader": (402, 299)}
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef)
 
 

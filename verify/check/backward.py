@@ -58,8 +58,9 @@ def backward(model: Model, frame: Array, start: dict[int, Form], count: int, cho
     ``start``: its coefficients on the arguments of ReLUs, by node. S or B is 1, where multipliers are given.
     Invariant: it is at least the sum of ``forms`` plus ``constant``, for every x that the frame speaks of.
     """
-    lift, shape, inputs = model.arithmetic.lift, (frame.shape[2], count), np.arange(model.layers[0].node.size)
-    forms, constant = {0: (inputs, lift(np.zeros((len(inputs), *shape))))}, lift(np.full(shape, -model.tiny))
+    lift, shape = model.arithmetic.lift, (frame.shape[2], count)
+    forms, constant = dict[int, Form](), lift(np.full(shape, -model.tiny))
+    reached = lift(np.zeros((model.layers[0].node.size, *shape)))
 
     def add(node: int, at: Array, a: Any) -> None:
         if node in forms:
@@ -93,11 +94,13 @@ def backward(model: Model, frame: Array, start: dict[int, Form], count: int, cho
         elif node.op == "linear":
             constant = constant + dot(layer.bias[at], a)
             at, a = node.backwards(layer.weight, at, a)
+        else:
+            reached[at] = a
         ends = np.cumsum([0, *(model.layers[i].node.size for i in node.inputs)])
         for i, begin, end in zip(node.inputs, ends, ends[1:], strict=False):
             some = slice(*np.searchsorted(at, [begin, end]))
             add(i, at[some] - begin, a[some])
-    return a, constant  # of node 0, the last
+    return reached, constant
 
 
 def dot(x: Any, a: Any) -> Any:
