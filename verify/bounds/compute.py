@@ -22,8 +22,8 @@ from verify.bounds.windows import in_windows
 from verify.errors import SoundnessError
 from verify.floating import require_gradual_underflow, up
 from verify.network import Network
-from verify.operators import Input, Linear, ReLU
-from verify.region import Box
+from verify.operators import Input, Linear, ReLU, Reshape, Scale
+from verify.region import Box, LinfBall
 from verify.verdict import Evidence
 
 MEMORY_BYTES = 256 * 2**20  # what the coefficients of one backward pass may take; the rows are chunked to it
@@ -46,9 +46,10 @@ def node_bounds(
 
     With ``intersect`` every interval is the intersection of all that is known, so that a method is never looser than
     interval bounds, and only ReLUs that those leave unstable are tightened. Without it, ``pre`` holds what the method
-    gives on its own, as the published tables have it. ``within``: bounds of one region that holds all of these, whose ``pre`` every
-    neuron is intersected with. Recomputed: everything but what ``tighten`` says, which is
-    trusted as far as its evidence goes, and ``within``. Raises SoundnessError where two bounds exclude each other.
+    gives on its own, as the published tables have it. ReLUs whose inputs intervals bound exactly are never tightened. ``within``:
+    bounds of one region that holds all of these, whose ``pre`` every neuron is intersected with. Recomputed: everything but what
+    ``tighten`` says, which is trusted as far as its evidence goes, and ``within``. Raises SoundnessError where two bounds exclude
+    each other.
 
     With the semantics float32, what executions add to each node follows from the bounds so far; with ``within`` it is
     that one's, and with ``record`` that of interval bounds alone, as whoever checks the record has it.
@@ -86,7 +87,7 @@ def node_bounds(
                 )
             if shared:
                 pre[i] = pre[shared[0]]
-            elif tighten is None:
+            elif tighten is None or exact_by_intervals(network, region, start):
                 pre[i] = known
             else:
                 wanted = unstable(known).flatten(1) if intersect else torch.ones_like(known.lower.flatten(1)).bool()
@@ -109,6 +110,19 @@ def node_bounds(
     if rounding and not all(bool(torch.isfinite(v.upper - v.lower).all()) for v in values):
         raise SoundnessError("bounds overflow float64: the region or the weights are too large to bound")
     return bounds
+
+
+def exact_by_intervals(network: Network, region: Box, i: int) -> bool:
+    """Whether intervals give node ``i``'s range exactly, but for rounding: one linear step over a box.
+
+    Scaling and reshaping change one number at a time, so they lose nothing before it.
+    """
+    if not isinstance(network.nodes[i].operator, Linear) or type(region) not in (Box, LinfBall):
+        return False
+    i = network.nodes[i].inputs[0]
+    while isinstance(network.nodes[i].operator, Reshape | Scale):
+        i = network.nodes[i].inputs[0]
+    return isinstance(network.nodes[i].operator, Input)
 
 
 def _scatter(known: Interval, found: Interval, index: Tensor, wanted: Tensor) -> Interval:
