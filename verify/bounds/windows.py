@@ -119,7 +119,7 @@ def _joined(scope: Scope, chain: Chain, tighten: Tightener) -> tuple[Interval, E
     known, evidence = scope.bounds.values[scope.start], scope.bounds.evidence
     lower, upper = known.lower.flatten(1).clone(), known.upper.flatten(1).clone()
     count, channels, *image = known.lower.shape
-    wanted = torch.zeros(count, channels * math.prod(image), dtype=torch.bool)
+    wanted = torch.zeros_like(lower, dtype=torch.bool)
     wanted[:, scope.index] = scope.wanted
     network, last = _small(scope.network, chain), len(chain.nodes) - 1
     widest = max(math.prod(node.shape) for node in network.nodes)
