@@ -51,6 +51,11 @@ class Box:
         """Number of inputs B."""
         return len(self.lower)
 
+    @property
+    def is_box(self) -> bool:
+        """Whether it is all of its box, as a ball in l_inf is: a list of those, so that what is new is none unless it says so."""
+        return type(self) in (Box, LinfBall)
+
     def minimise(self, a: Tensor) -> Tensor:
         """A lower bound of ``min a . x`` over the region: (B or 1, S, *shape) -> (B, S); one input may serve many rows.
 

@@ -17,18 +17,17 @@ from verify.bounds.nouns import Bounds, Interval, unstable
 from verify.bounds.record import Record
 from verify.bounds.relaxation import SLOPES, Lines, lines
 from verify.bounds.rounding import underflow
-from verify.bounds.scope import Chooser, Scope, Tightener
+from verify.bounds.scope import CACHE_BYTES, Chooser, Scope, Tightener
 from verify.bounds.windows import in_windows
 from verify.errors import SoundnessError
 from verify.floating import require_gradual_underflow, up
 from verify.network import Network
 from verify.operators import Input, Linear, ReLU, Reshape, Scale
-from verify.region import Box, LinfBall
+from verify.region import Box
 from verify.verdict import Evidence
 
 MEMORY_BYTES = 256 * 2**20  # what the coefficients of one backward pass may take; the rows are chunked to it
 SHARING = 3  # inputs share rows unless they want fewer than one in this many of each other's neurons
-CACHE_BYTES = 4 * 2**20  # and rows of small networks are chunked so that a step stays in the processor's cache
 
 
 def node_bounds(
@@ -117,7 +116,7 @@ def exact_by_intervals(network: Network, region: Box, i: int) -> bool:
 
     Scaling and reshaping change one number at a time, so they lose nothing before it.
     """
-    if not isinstance(network.nodes[i].operator, Linear) or type(region) not in (Box, LinfBall):
+    if not isinstance(network.nodes[i].operator, Linear) or not region.is_box:
         return False
     i = network.nodes[i].inputs[0]
     while isinstance(network.nodes[i].operator, Reshape | Scale):

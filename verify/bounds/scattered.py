@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from verify.bounds.backward import Rows, backward
-from verify.bounds.compute import CACHE_BYTES, neuron_rows
+from verify.bounds.compute import neuron_rows
 from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines
-from verify.bounds.scope import Scope
+from verify.bounds.scope import CACHE_BYTES, Scope
 from verify.network import Network
 from verify.operators import Add
 

@@ -15,6 +15,8 @@ from verify.network import Network
 from verify.region import Box
 from verify.verdict import Evidence
 
+CACHE_BYTES = 4 * 2**20  # rows of small networks are chunked so that a step stays in the processor's cache
+
 
 @dataclass(frozen=True)
 class Scope:

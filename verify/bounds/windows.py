@@ -18,17 +18,14 @@ from torch import Tensor
 
 from verify.bounds.nouns import Bounds, Interval
 from verify.bounds.relaxation import Lines
-from verify.bounds.scope import Scope, Tightener
+from verify.bounds.scope import CACHE_BYTES, Scope, Tightener
 from verify.network import Network, Node
 from verify.operators import Conv, Input, ReLU, Reshape
-from verify.region import Box, LinfBall
+from verify.region import Box
 from verify.verdict import Evidence
 
 WORTH = 0.5  # windows that are less than this of the nodes are worth it
-BYTES = (
-    4 * 2**20
-)  # the coefficients of some rows at the places that are bounded at once: what a processor keeps at hand
-ROWS = 16  # so many, of each place
+ROWS = 16  # so many of each place, at the places that are bounded at once, fit the cache
 NEVER = -1.0  # a pre-activation of which the ReLU makes 0, by a line whose slope is 0
 
 
@@ -94,7 +91,7 @@ def chain_to(scope: Scope) -> Chain | None:
     """The chain to the scope's node, where windows are worth it: behind a ReLU, over boxes, small, all weights exact."""
     network, i = scope.network, scope.start
     positions, windows = [i], [_Window((1, 1), (1, 1), (0, 0))]
-    if type(scope.region) not in (Box, LinfBall):
+    if not scope.region.is_box:
         return None
     while not isinstance(network.nodes[i].operator, Input):
         node = network.nodes[i]
@@ -123,7 +120,7 @@ def _joined(scope: Scope, chain: Chain, tighten: Tightener) -> tuple[Interval, E
     wanted[:, scope.index] = scope.wanted
     network, last = _small(scope.network, chain), len(chain.nodes) - 1
     widest = max(math.prod(node.shape) for node in network.nodes)
-    at_once = max(1, BYTES // (2 * ROWS * widest * known.lower.element_size()))
+    at_once = max(1, CACHE_BYTES // (2 * ROWS * widest * known.lower.element_size()))
     for i in range(count):
         at = wanted[i].unflatten(0, (channels, math.prod(image))).T  # (places, channels)
         region, bounds = _windowed(scope.bounds.select(torch.tensor([i])), chain, (image[0], image[1]))

@@ -36,7 +36,7 @@ from verify.errors import UsageError
 from verify.floating import TINY, down
 from verify.network import Network
 from verify.property import Clause, PropertyCounterexample
-from verify.region import Box, LinfBall, box
+from verify.region import Box, box
 from verify.representable import representable
 from verify.verdict import Verdict
 from verify.witness import Replay, confirm_clause
@@ -55,7 +55,7 @@ def worth_splitting_inputs(network: Network, clause: Clause) -> bool:
     some fixes others, and the forms of one box fit the batch's memory: small networks, and never whole images.
     """
     varying = int((clause.region.lower < clause.region.upper).sum())
-    if not _is_box(clause.region) or not network.relus or not 0 < varying <= MANY:
+    if not clause.region.is_box or not network.relus or not 0 < varying <= MANY:
         return False
     if varying <= FEW:
         return True
@@ -85,7 +85,7 @@ def by_input_splits(
     :func:`verify.witness.confirm_clause`. UNKNOWN with the reason ``timeout``, ``memory``, or ``incomplete method`` where
     parts too small to be halved are left. Raises UsageError for an l_2 or l_1 ball: its parts are not boxes.
     """
-    if not _is_box(clause.region):
+    if not clause.region.is_box:
         raise UsageError("inputs are split over boxes: an l2 or l1 ball needs another method")
     search = _prepared(network, clause, limits, number, replays)
     if not len(clause.d):
@@ -100,10 +100,6 @@ def halfspaces_of(network: Network, clause: Clause) -> Halfspaces:
     Recomputed: all, by :mod:`verify.branch.halfspaces` over forms of one forward and one backward pass. Trusted: nothing.
     """
     return _prepared(network, clause, Limits(), 0, ()).shared
-
-
-def _is_box(region: Box) -> bool:
-    return type(region) in (Box, LinfBall)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from verify.bounds.backward import Rows
 from verify.bounds.compute import fixed_lines, node_bounds, spec_bounds
 from verify.bounds.nouns import Bounds
 from verify.errors import UsageError
-from verify.region import Box, LinfBall
+from verify.region import Box
 from verify.specification import Specification
 from verify.train.batch import Batch, Model, Region, batch_of, bound_to, region_of
 from verify.train.margins import dual_margins, from_intervals, from_lines, interval_margins
@@ -134,7 +134,7 @@ def sabr_loss(
         raise UsageError(f"share is {share}: give the small box's part of the radius, above 0 and at most 1")
     batch = batch_of(model, x, labels, region)
     whole = batch.region
-    if type(whole) not in (Box, LinfBall):
+    if not whole.is_box:
         raise UsageError(f"sabr works on boxes and l_inf balls, the region is a {type(whole).__name__}")
     # Where the small box's centre may be, so that the box stays inside.
     low, high = (x - (x - whole.lower) * (1 - share), x + (whole.upper - x) * (1 - share))
